@@ -1,0 +1,61 @@
+# Relaxation: `make help` lists the targets.
+PYTHON ?= $(or $(shell command -v python3.11),$(shell command -v python3))
+BIN := .venv/bin
+CHAPTERS = $(shell $(BIN)/python -c 'import sys; sys.path.insert(0, "tools"); \
+	from sync_notebooks import notebooks; print(*notebooks())')
+NBVAL = $(BIN)/pytest -q --nbval --nbval-current-env --nbval-cell-timeout=300 \
+	-n $(shell nproc) --dist loadfile
+# Another processor, as far as one machine can pretend: old instructions, one thread.
+OTHER_MACHINE = OPENBLAS_CORETYPE=Sandybridge NPY_DISABLE_CPU_FEATURES=X86_V3 \
+	NUMBA_CPU_NAME=generic ATEN_CPU_CAPABILITY=default \
+	NUMBA_NUM_THREADS=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+
+.PHONY: help book test lint unit validate browser lab sync results bench clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+book: .venv/installed ## execute the chapters and build the HTML
+	$(BIN)/python tools/build_book.py
+
+test: lint unit validate browser ## check everything: style, units, every stored number, every page
+
+lint: .venv/installed ## style of code and notebooks, form of stored outputs
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python tools/sync_notebooks.py --check
+
+unit: .venv/installed ## unit and property tests, examples in docstrings
+	$(BIN)/pytest -q -n $(shell nproc) --ignore=tests/test_book.py
+
+validate: .venv/installed ## run every chapter twice against its stored outputs
+	$(NBVAL) $(CHAPTERS)
+	$(OTHER_MACHINE) $(NBVAL) $(CHAPTERS)
+
+browser: .venv/installed ## strict clean build, then look at every page
+	rm -rf _build
+	$(BIN)/python tools/build_book.py
+	$(BIN)/pytest -q tests/test_book.py
+
+lab: .venv/installed ## open the chapters in JupyterLab
+	$(BIN)/jupyter lab intro.ipynb
+
+sync: .venv/installed ## execute the chapters and store their text outputs
+	$(BIN)/python tools/sync_notebooks.py
+
+results: .venv/installed ## recompute the stored results
+	@for script in $(wildcard results/*.py); do $(BIN)/python $$script || exit 1; done
+
+bench: .venv/installed ## time the kernels beside their peers
+	@for script in $(filter-out benchmarks/timing.py,$(wildcard benchmarks/*.py)); do $(BIN)/python $$script || exit 1; done
+
+clean: ## remove what was built
+	rm -rf _build
+
+.venv/installed: requirements.txt requirements-dev.txt constraints.txt pyproject.toml
+	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer, please"'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q -r requirements.txt -r requirements-dev.txt -c constraints.txt
+	$(BIN)/pip install -q --no-deps -e .
+	@touch $@

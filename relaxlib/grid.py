@@ -1,0 +1,165 @@
+"""Arrays on the nodes of a box, and such arrays in time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.interpolate import RegularGridInterpolator
+
+from relaxlib import _checks
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """Uniform nodes in a box, end points included; the end cells have half volume.
+
+    Parameters
+    ----------
+    axes : tuple of (n_k,) float64 arrays
+        Node coordinates along each axis, as `Grid.box` makes them.
+
+    Examples
+    --------
+    >>> grid = Grid.box((-1, 0), (1, 3), (5, 4))
+    >>> grid.dim, grid.shape, grid.spacings.tolist()
+    (2, (5, 4), [0.5, 1.0])
+    >>> float(grid.volumes.sum())
+    6.0
+    """
+
+    axes: tuple[np.ndarray, ...]
+
+    @classmethod
+    def box(cls, lower: ArrayLike, upper: ArrayLike, shape: int | Sequence[int]) -> Grid:
+        """Grid of ``shape`` nodes between the corners ``lower`` and ``upper``.
+
+        Parameters
+        ----------
+        lower, upper : float or (d,) array_like
+            Opposite corners, lower < upper in every coordinate.
+        shape : int or sequence of d ints
+            Number of nodes along each axis, at least 2.
+
+        Raises
+        ------
+        ValueError
+            If the corners are not ordered, or an axis has a single node.
+        """
+        first, last = _checks.corners(lower, upper)
+        _checks.finite("lower", first)
+        _checks.finite("upper", last)
+        counts = [_checks.count("shape", n, least=2) for n in np.atleast_1d(shape)]
+        if len(counts) != len(first):
+            need = f"{len(first)} entries, one per axis"
+            _checks.reject("shape", tuple(counts), need, "match the corners")
+        return cls(tuple(map(np.linspace, first, last, counts)))
+
+    @property
+    def dim(self) -> int:
+        """Number of axes, d."""
+        return len(self.axes)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of nodes along each axis; the shape of arrays on the grid."""
+        return tuple(len(axis) for axis in self.axes)
+
+    @property
+    def spacings(self) -> np.ndarray:
+        """Distance h between neighboring nodes along each axis, (d,)."""
+        return np.array([(axis[-1] - axis[0]) / (len(axis) - 1) for axis in self.axes])
+
+    @cached_property
+    def nodes(self) -> np.ndarray:
+        """All nodes, (n, d), last axis fastest."""
+        return np.stack(np.meshgrid(*self.axes, indexing="ij"), axis=-1).reshape(-1, self.dim)
+
+    @cached_property
+    def volumes(self) -> np.ndarray:
+        """Cell volumes, the weights of the trapezoidal rule, of shape ``shape``."""
+        cells = np.ones(())
+        for axis, spacing in zip(self.axes, self.spacings, strict=True):
+            lengths = np.full(len(axis), spacing)
+            lengths[[0, -1]] /= 2
+            cells = np.multiply.outer(cells, lengths)
+        return cells
+
+    def sample(self, function: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        """Values of ``function`` at the nodes, of shape ``shape``.
+
+        >>> Grid.box(0, 1, 3).sample(lambda x: x[:, 0] ** 2).tolist()
+        [0.0, 0.25, 1.0]
+        """
+        values = np.asarray(function(self.nodes), dtype=np.float64)
+        if values.size != len(self.nodes):
+            need = f"one value at each of the {len(self.nodes)} nodes"
+            _checks.reject("function(nodes).shape", values.shape, need, "map (n, d) to (n,)")
+        return values.reshape(self.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class ValueFunction:
+    """A function of time and position, known at the nodes of a grid.
+
+    Parameters
+    ----------
+    grid : Grid
+    times : (k,) float64
+        Increasing times.
+    values : (k, *grid.shape) float64
+
+    Examples
+    --------
+    >>> grid = Grid.box(0, 1, 2)
+    >>> ValueFunction(grid, np.array([0.0, 1.0]), np.array([[0.0, 2.0], [4.0, 6.0]])).interpolate(
+    ...     [[0.5]], t=0.25
+    ... ).tolist()
+    [2.0]
+    """
+
+    grid: Grid
+    times: np.ndarray
+    values: np.ndarray
+
+    def interpolate(self, points: ArrayLike, t: float | None = None) -> np.ndarray:
+        """Multilinear interpolation in space and time.
+
+        Parameters
+        ----------
+        points : (..., d) array_like
+            Positions inside the grid's box; in one dimension a bare float will do.
+        t : float, optional
+            A time between the first and the last; the last when left out.
+
+        Returns
+        -------
+        (...) float64
+
+        Raises
+        ------
+        ValueError
+            If a point lies outside the box or ``t`` outside the stored times.
+        """
+        positions, leading = _checks.points("points", points, self.grid.dim)
+        first, last = (np.array([axis[end] for axis in self.grid.axes]) for end in (0, -1))
+        outside = ((positions < first) | (positions > last)).any(axis=1)
+        if outside.any():
+            box = f"a position in [{first.tolist()}, {last.tolist()}]"
+            _checks.reject("points", positions[outside][0].tolist(), box, "enlarge the grid")
+        values = RegularGridInterpolator(self.grid.axes, self._at(t))(positions)
+        return values.reshape(leading)
+
+    def _at(self, t: float | None) -> np.ndarray:
+        """Values at time ``t``, linear between the stored times."""
+        if t is None or t == self.times[-1]:
+            return self.values[-1]
+        if not self.times[0] <= t < self.times[-1]:
+            span = f"a time in [{self.times[0]:g}, {self.times[-1]:g}]"
+            _checks.reject("t", t, span, "solve over a longer time")
+        after = int(np.searchsorted(self.times, t, side="right"))
+        step = (t - self.times[after - 1]) / (self.times[after] - self.times[after - 1])
+        return (1 - step) * self.values[after - 1] + step * self.values[after]

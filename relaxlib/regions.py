@@ -1,0 +1,82 @@
+"""Regions of space and their signed distances."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from relaxlib import _checks
+
+
+@dataclass(frozen=True, eq=False)
+class Ball:
+    r"""The ball :math:`|x - c| < r`.
+
+    Parameters
+    ----------
+    center : (d,) array_like
+    radius : float
+        Positive.
+
+    Examples
+    --------
+    >>> Ball((0.0, 0.0), 2.0).distance([[3.0, 4.0], [0.0, 1.0]]).tolist()
+    [3.0, -1.0]
+    """
+
+    center: np.ndarray
+    radius: float
+
+    def __post_init__(self) -> None:
+        center = np.atleast_1d(np.asarray(self.center, dtype=np.float64))
+        _checks.shape("center", center, (center.size,))
+        _checks.finite("center", center)
+        object.__setattr__(self, "center", center)
+        object.__setattr__(self, "radius", _checks.positive("radius", self.radius))
+
+    def distance(self, points: ArrayLike) -> np.ndarray:
+        """Signed distance to the sphere, negative inside: (..., d) -> (...)."""
+        x, leading = _checks.points("points", points, len(self.center))
+        return (np.linalg.norm(x - self.center, axis=1) - self.radius).reshape(leading)
+
+    def contains(self, points: ArrayLike) -> np.ndarray:
+        """True at interior points: (..., d) -> (...) bool, a mask when given a grid's nodes."""
+        return self.distance(points) < 0
+
+
+@dataclass(frozen=True, eq=False)
+class Box:
+    r"""The open box :math:`\ell_k < x_k < u_k`.
+
+    Parameters
+    ----------
+    lower, upper : (d,) array_like
+        Opposite corners, lower < upper in every coordinate; an infinite side is open.
+
+    Examples
+    --------
+    >>> Box((-1.0, -1.0), (1.0, 1.0)).distance([[4.0, 5.0], [0.5, 0.0]]).tolist()
+    [5.0, -0.5]
+    """
+
+    lower: np.ndarray
+    upper: np.ndarray
+
+    def __post_init__(self) -> None:
+        lower, upper = _checks.corners(self.lower, self.upper)
+        object.__setattr__(self, "lower", lower)
+        object.__setattr__(self, "upper", upper)
+
+    def distance(self, points: ArrayLike) -> np.ndarray:
+        """Signed distance to the boundary, negative inside: (..., d) -> (...)."""
+        x, leading = _checks.points("points", points, len(self.lower))
+        beyond = np.maximum(self.lower - x, x - self.upper)
+        outside = np.linalg.norm(np.maximum(beyond, 0.0), axis=1)
+        inside = np.minimum(beyond.max(axis=1), 0.0)
+        return (outside + inside).reshape(leading)
+
+    def contains(self, points: ArrayLike) -> np.ndarray:
+        """True at interior points: (..., d) -> (...) bool, a mask when given a grid's nodes."""
+        return self.distance(points) < 0
