@@ -24,7 +24,7 @@ NEWTON_STEPS = 200
 
 
 def hopf_lax(grid: Grid, values: ArrayLike, *, t: float) -> np.ndarray:
-    r"""Viscosity solution of u_t = -|grad u|²/2 by the Hopf–Lax formula, exact on the grid.
+    r"""Viscosity solution of the inviscid equation by the Hopf–Lax formula, exact on the grid.
 
     .. math:: u(x_i, t) = \min_j \Big\{ f(x_j) + \frac{|x_i - x_j|^2}{2t} \Big\}
 
@@ -70,7 +70,7 @@ def hopf_lax(grid: Grid, values: ArrayLike, *, t: float) -> np.ndarray:
 def solve_hj(
     grid: Grid, values: ArrayLike, *, t: float | ArrayLike, viscosity: float = 0.0
 ) -> ValueFunction:
-    r"""Solve u_t = -|grad u|²/2 + viscosity * Laplacian u by an explicit monotone scheme.
+    r"""Solve :math:`u_t = -\frac12|\nabla u|^2 + \nu\Delta u` by an explicit monotone scheme.
 
     .. math::
         u_i^{n+1} = u_i^n - \frac{\Delta t}{2} \sum_k \Big( \frac{u_i - \min(u_i, u_{i-e_k},
@@ -188,7 +188,7 @@ def _rate(here, before, after, inverse, viscosity):
 
 @dataclass(frozen=True, eq=False)
 class Prox:
-    """Minimizers of f(y) + |x-y|²/(2 gamma), one for each point x.
+    r"""Minimizers of :math:`f(y) + |x-y|^2/(2\gamma)`, one for each point x.
 
     Parameters
     ----------

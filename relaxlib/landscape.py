@@ -38,7 +38,7 @@ class Landscape:
         Isolated local minima, deepest first, and saddles of index one, lowest first; in one
         dimension the saddles are the local maxima.
     lipschitz : float
-        L = sup |D²f|, the Lipschitz constant of the gradient; inf when unbounded.
+        L, supremum of the norm of D²f, so the Lipschitz constant of the gradient; or inf.
     convexity : float
         Infimum of the eigenvalues of D²f; -inf when unbounded.
     growth, floor, center : float, float, (d,) float64
@@ -202,7 +202,7 @@ class Landscape:
         r"""Radius R of a ball around x outside which f and its penalty are high together.
 
         :math:`f(y) + |x-y|^2/(2\gamma) > f(x) + \text{excess}` whenever :math:`|x-y| > R`. With
-        a = |x - center| and :math:`\kappa = 1/(2\gamma) - C > 0`, the lower bound of f makes R
+        :math:`a = |x - \text{center}|` and :math:`\kappa = 1/(2\gamma) - C > 0`, the lower bound of f makes R
         the root of :math:`\kappa R^2 - 2CaR = f(x) + \text{excess} - \text{floor} + Ca^2`.
 
         Parameters

@@ -46,7 +46,7 @@ class Claim:
 
     @property
     def verdict(self) -> str:
-        """How a check that passes is announced: ``holds``, or what had to be done to the print."""
+        """Word for a check that passes, ``holds`` or what had to be done to the print."""
         return VERDICTS.get(self.in_print, "holds") if self.fault == "statement" else "holds"
 
     @property
