@@ -202,8 +202,9 @@ class Landscape:
         r"""Radius R of a ball around x outside which f and its penalty are high together.
 
         :math:`f(y) + |x-y|^2/(2\gamma) > f(x) + \text{excess}` whenever :math:`|x-y| > R`. With
-        :math:`a = |x - \text{center}|` and :math:`\kappa = 1/(2\gamma) - C > 0`, the lower bound of f makes R
-        the root of :math:`\kappa R^2 - 2CaR = f(x) + \text{excess} - \text{floor} + Ca^2`.
+        :math:`a = |x - \text{center}|` and :math:`\kappa = 1/(2\gamma) - C > 0`, the lower bound
+        of f makes R the root of
+        :math:`\kappa R^2 - 2CaR = f(x) + \text{excess} - \text{floor} + Ca^2`.
 
         Parameters
         ----------

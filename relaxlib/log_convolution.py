@@ -120,7 +120,8 @@ def _convolve(padded, weights, floors, places, lowest, inverse, table, out):
                     outputs[r] = level - math.log(sums[r])
             else:
                 for r in range(len(outputs)):
-                    outputs[r] = _one_by_one(t * size + r, padded[k], relevant[:count], size, inverse)
+                    node = t * size + r
+                    outputs[r] = _one_by_one(node, padded[k], relevant[:count], size, inverse)
 
 
 @njit(cache=True, fastmath=_FLAGS)

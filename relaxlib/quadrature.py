@@ -23,7 +23,9 @@ _TAIL = 12.0  # half-width of the window of a Gaussian average in standard devia
 
 
 @njit(cache=True, parallel=True, error_model="numpy")
-def gibbs_integrals(points, reaches, params, gamma, temperature, value, lowest, log_mass, mean, cov):
+def gibbs_integrals(
+    points, reaches, params, gamma, temperature, value, lowest, log_mass, mean, cov
+):
     """Integrals of exp(-Phi/T), Phi(y) = f(y) + |x-y|^2/(2 gamma), for every point x.
 
     Fills ``lowest`` (n,), about the minimum of Phi; ``log_mass`` (n,), the logarithm of the
@@ -51,7 +53,7 @@ def gibbs_integrals(points, reaches, params, gamma, temperature, value, lowest, 
 
 @njit(cache=True, parallel=True, error_model="numpy")
 def gaussian_averages(points, deviation, params, value, averages):
-    """Fill ``averages`` (n,) with E f(x + deviation Z), Z standard normal; return residuals (n,)."""
+    """Fill ``averages`` (n,) with E f(x + deviation Z), Z normal; return residuals (n,)."""
     total, dim = points.shape
     residuals = np.full(total, np.inf)
     chunk = _TOGETHER[dim - 1]
@@ -144,9 +146,7 @@ def _box_of_low_nodes(phi, threshold, intervals, first, last):
 
 
 @njit(cache=True, error_model="numpy")
-def _gibbs_rule(
-    x, lower, upper, intervals, params, gamma, temperature, value, lowest, mean, cov
-):
+def _gibbs_rule(x, lower, upper, intervals, params, gamma, temperature, value, lowest, mean, cov):
     """One rule; fill mean and cov, return the lowest Phi, the logarithm of the mass, the residual.
 
     Row 0 of each sum holds all nodes, row 1 those with even indices: the rule twice as coarse.

@@ -25,8 +25,7 @@ def notebooks() -> list[Path]:
 def checked_ids(source: str) -> Iterator[str]:
     """Literal ids given to `check` in a code cell."""
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            if node.func.id == "check":
-                (claim_id, *_) = node.args
-                assert isinstance(claim_id, ast.Constant), "the id given to check must be literal"
-                yield claim_id.value
+        if isinstance(node, ast.Call) and getattr(node.func, "id", None) == "check":
+            claim_id = node.args[0]
+            assert isinstance(claim_id, ast.Constant), "the id given to check must be a literal"
+            yield claim_id.value

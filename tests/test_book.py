@@ -98,8 +98,7 @@ def test_no_link_is_dead(parsed):
             if urlparse(address).scheme:
                 continue
             target = (path.parent / unquote(address)).resolve() if address else path
-            if not target.exists():
-                dead.append(f"{path.name}: {link}")
-            elif fragment and target in parsed and unquote(fragment) not in parsed[target].anchors:
+            anchors = parsed[target].anchors if target in parsed else {fragment}
+            if not target.exists() or (fragment and unquote(fragment) not in anchors):
                 dead.append(f"{path.name}: {link}")
     assert not dead

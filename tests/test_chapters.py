@@ -29,8 +29,8 @@ def prose(notebook):
 
 
 def test_every_page_of_the_contents_exists():
-    missing = [p for p in toc_pages() if not any((ROOT / f"{p}{s}").exists() for s in (".ipynb", ".md"))]
-    assert not missing
+    for page in toc_pages():
+        assert list(ROOT.glob(f"{page}.*")), f"{page} of _toc.yml has no file"
 
 
 def test_every_cell_was_run_and_stores_no_image(page):
@@ -40,7 +40,7 @@ def test_every_cell_was_run_and_stores_no_image(page):
 
 
 def test_cells_are_short(page):
-    long = [cell.source for cell in code(page) if len(cell.source.splitlines()) > 22]
+    long = [cell.source for cell in code(page) if len(cell.source.splitlines()) > 15]
     assert not long
 
 
