@@ -15,6 +15,8 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from jupyter_cache import get_cache
@@ -49,16 +51,32 @@ def forget_old_numbers() -> None:
         STAMP.write_text(current)
 
 
+@contextmanager
+def stderr_to(path: Path) -> Iterator[None]:
+    """Send this process's stderr, and its children's, to a file for a while."""
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    with path.open("w") as log:
+        os.dup2(log.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)
+
+
 def execute(paths: list[Path]) -> bool:
     """Run the notebooks that are not in the cache; print the seconds each took."""
     cache = get_cache(CACHE)
     for path in paths:
         cache.add_nb_to_project(str(path))
-    workers = max(1, min(os.cpu_count() or 1, len(cache.list_unexecuted())))
-    os.environ.update(dict.fromkeys(THREADS, str(max(1, (os.cpu_count() or 1) // workers))))
-    result = load_executor("local-parallel", cache, logging.getLogger("book")).run_and_cache(
-        filter_uris=[str(path) for path in paths], timeout=300
-    )
+    cores = os.cpu_count() or 1
+    threads = max(1, cores // max(1, len(cache.list_unexecuted())))
+    os.environ.update(dict.fromkeys(THREADS, str(threads)))
+    print(f"executing {len(cache.list_unexecuted())} of {len(paths)} notebooks ...", flush=True)
+    executor = load_executor("local-parallel", cache, logging.getLogger("book"))
+    with stderr_to(BUILD / "kernels.log"):
+        result = executor.run_and_cache(filter_uris=[str(p) for p in paths], timeout=300)
     for uri in result.excepted + result.errored:
         print(cache.get_project_record(uri).traceback, file=sys.stderr)
     for path in paths:
