@@ -242,7 +242,7 @@ def local_entropy_on_grid(
     >>> grid = Grid.box(-1, 1, 201)
     >>> cliff = np.where(grid.nodes[:, 0] < 0, 3000.0, 0.0)
     >>> local_entropy_on_grid(grid, cliff, gamma=0.01, temperature=1.0)[[50, 150]].round(3).tolist()
-    [15.362, 0.0]
+    [14.817, 0.0]
     """
     gamma = _checks.positive("gamma", gamma)
     temperature = _checks.positive("temperature", temperature)
