@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -14,7 +14,7 @@ COLUMNS = 8  # neighboring columns copied together: one cache line
 FASTMATH = {"contract", "nsz", "arcp"}
 
 
-def lower_envelope(values: np.ndarray, curvatures: np.ndarray) -> np.ndarray:
+def lower_envelope(values: np.ndarray, curvatures: Sequence[float]) -> np.ndarray:
     r"""Lower envelope of one paraboloid per node, exact on the nodes.
 
     .. math:: u_i = \min_j \Big\{ f_j + \sum_k c_k (i_k - j_k)^2 \Big\}
@@ -23,7 +23,7 @@ def lower_envelope(values: np.ndarray, curvatures: np.ndarray) -> np.ndarray:
     ----------
     values : float64 array, C order
         f, finite, in any dimension d.
-    curvatures : (d,) float64
+    curvatures : d floats
         c, finite and nonnegative, in units of the node number.
 
     Returns
@@ -38,7 +38,7 @@ def lower_envelope(values: np.ndarray, curvatures: np.ndarray) -> np.ndarray:
 
     Examples
     --------
-    >>> lower_envelope(np.array([9.0, 9.0, 0.0, 9.0, 9.0]), np.array([1.0])).tolist()
+    >>> lower_envelope(np.array([9.0, 9.0, 0.0, 9.0, 9.0]), [1.0]).tolist()
     [4.0, 1.0, 0.0, 1.0, 4.0]
     """
     result = _transform_last_axis(values, curvatures[-1])

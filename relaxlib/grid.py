@@ -63,12 +63,12 @@ class Grid:
         """Number of axes, d."""
         return len(self.axes)
 
-    @property
+    @cached_property
     def shape(self) -> tuple[int, ...]:
         """Number of nodes along each axis; the shape of arrays on the grid."""
         return tuple(len(axis) for axis in self.axes)
 
-    @property
+    @cached_property
     def spacings(self) -> np.ndarray:
         """Distance h between neighboring nodes along each axis, (d,)."""
         return np.array([(axis[-1] - axis[0]) / (len(axis) - 1) for axis in self.axes])

@@ -62,8 +62,7 @@ def hopf_lax(grid: Grid, values: ArrayLike, *, t: float) -> np.ndarray:
     """
     values = _checks.values_on(grid, values)
     t = _checks.nonnegative("t", t)
-    with np.errstate(divide="ignore", over="ignore"):
-        curvatures = np.minimum(grid.spacings**2 / 2 / t, STEEPEST)
+    curvatures = [min(h * h / 2 / t, STEEPEST) if t else STEEPEST for h in grid.spacings.tolist()]
     return lower_envelope(values, curvatures)
 
 
