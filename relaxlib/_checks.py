@@ -49,7 +49,10 @@ def points(name: str, x: object, dim: int) -> tuple[np.ndarray, tuple[int, ...]]
 
     The last axis of ``x`` holds the coordinates; in one dimension a bare float is a point.
     """
-    array = np.asarray(x, dtype=np.float64)
+    try:
+        array = np.asarray(x, dtype=np.float64)
+    except (TypeError, ValueError):
+        reject(name, repr(x), "an array of numbers", f"put the {dim} coordinates on the last axis")
     if array.ndim == 0 and dim == 1:
         array = array[None]
     if array.ndim == 0 or array.shape[-1] != dim:

@@ -16,7 +16,7 @@ CUTOFF = 46.0  # exp(-46) = 1e-20
 _EPS = np.finfo(np.float64).eps
 _SCANNED = (512, 48, 24)  # intervals per axis, by dimension: to find the window,
 _COARSEST = (512, 64, 48)  # in the first rule,
-_FINEST = (2**20, 2**11, 3 * 2**6)  # and in the last one before giving up
+_FINEST = (2**20, 2**10, 3 * 2**6)  # and in the last one before giving up
 _TOGETHER = (64, 4, 1)  # points that one thread takes
 _ROUNDS = 60  # of scanning
 _TAIL = 12.0  # half-width of the window of a Gaussian average in standard deviations
@@ -128,21 +128,31 @@ def _find_window(x, lower, upper, params, gamma, temperature, value):
 def _box_of_low_nodes(phi, threshold, intervals, first, last):
     """Range of indices, per axis, of the nodes around which Phi may lie below the threshold.
 
-    Between nodes Phi dips by less than its second differences, as long as they resolve it.
+    Phi at a node less the bend at one of its neighbors extrapolates from the node's other side; two
+    such lines bound a convex Phi between nodes from below, and the higher one counts.
     """
     first[:], last[:] = intervals, 0
     for flat in range(len(phi)):
         dip, stride, rest = 0.0, 1, flat
         for _ in range(len(first)):
             rest, index = divmod(rest, intervals + 1)
-            if 0 < index < intervals:
-                dip += abs(phi[flat + stride] - 2.0 * phi[flat] + phi[flat - stride])
+            if 1 < index < intervals - 1:
+                dip += min(_bend(phi, flat - stride, stride), _bend(phi, flat + stride, stride))
+            elif index == 0 or index == intervals:
+                dip = -np.inf  # on the boundary only Phi itself counts
             stride *= intervals + 1
-        if phi[flat] < threshold or (math.isfinite(dip) and phi[flat] - dip < threshold):
+        if phi[flat] - max(dip, 0.0) < threshold:
             rest = flat
             for axis in range(len(first)):
                 rest, index = divmod(rest, intervals + 1)
                 first[axis], last[axis] = min(first[axis], index), max(last[axis], index)
+
+
+@njit(cache=True, error_model="numpy")
+def _bend(phi, flat, stride):
+    """Second difference; none where Phi is infinite."""
+    bend = abs(phi[flat + stride] - 2.0 * phi[flat] + phi[flat - stride])
+    return bend if math.isfinite(bend) else 0.0
 
 
 @njit(cache=True, error_model="numpy")

@@ -182,3 +182,9 @@ def test_increasing_times_are_an_array():
 def test_increasing_times_reject(t, message):
     with rejects(message):
         _checks.increasing_times("t", t)
+
+
+@pytest.mark.parametrize("x", ["a", [[1.0], [1.0, 2.0]], {"x": 1}])
+def test_points_that_are_no_numbers_are_refused(x):
+    with pytest.raises(ValueError, match="need an array of numbers; put the 1 coordinates"):
+        _checks.points("x", x, 1)

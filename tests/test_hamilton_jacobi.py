@@ -70,12 +70,13 @@ def test_dr_lemma_2_hopf_lax_is_the_minimum_over_the_nodes(shape, seed, t, smoot
 
 
 @pytest.mark.parametrize("squares", [0.1, 0.5, 2.0, 20.0])
-def test_hopf_lax_where_neighboring_parabolas_just_touch(squares):
-    grid = Grid.box(0, 1, 1500)
-    values = np.random.default_rng(7).normal(size=1500)
+def test_hopf_lax_where_takeovers_are_as_dense_as_the_nodes(squares):
+    grid = Grid.box(0, 1, 1000)
     t = squares * grid.spacings[0] ** 2
-    expected = brute_force(grid, values, t)
-    np.testing.assert_allclose(hopf_lax(grid, values, t=t), expected, rtol=0, atol=1e-12)
+    for seed in range(15):
+        values = np.random.default_rng(seed).normal(size=1000)
+        expected = brute_force(grid, values, t)
+        np.testing.assert_allclose(hopf_lax(grid, values, t=t), expected, rtol=0, atol=1e-12)
 
 
 def test_hopf_lax_loses_no_digits_on_a_long_line():
