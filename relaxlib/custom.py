@@ -14,9 +14,21 @@ from relaxlib.formulas import Formula
 
 _STEP = np.finfo(np.float64).eps ** (1 / 3)
 _SCALAR = float64(float64)
-_POINT = float64(float64[::1])
-_VECTOR = void(float64[::1], float64[::1])
-_MATRIX = void(float64[::1], float64[:, ::1])
+_POINT = float64(float64[:])
+_VECTOR = void(float64[:], float64[:])
+_MATRIX = void(float64[:], float64[:, :])
+_SCALAR_IN_TIME = float64(float64, float64)
+_VECTOR_IN_TIME = void(float64[:], float64, float64[:])
+_MATRIX_IN_TIME = void(float64[:], float64, float64[:, :])
+_ARGUMENTS = {
+    _SCALAR: "x",
+    _POINT: "x",
+    _VECTOR: "x, out",
+    _MATRIX: "x, out",
+    _SCALAR_IN_TIME: "x, t",
+    _VECTOR_IN_TIME: "x, t, out",
+    _MATRIX_IN_TIME: "x, t, out",
+}
 _NO_PARAMS = np.empty(0)
 
 
@@ -52,14 +64,51 @@ def point_formulas(value: Callable, grad: Callable, hess: Callable | None, *, di
     )
 
 
+def drift_formula(drift: Callable, dim: int) -> Callable:
+    """Point formula of drift(x, t, out), in one dimension of the scalar function b(x, t)."""
+    if dim > 1:
+        vector = _compile("drift", drift, _VECTOR_IN_TIME)
+        return lambda x, t, params, out: vector(x, t, out)
+    scalar = _compile("drift", drift, _SCALAR_IN_TIME)
+
+    def on_the_line(x, t, params, out):
+        out[0] = scalar(x[0], t)
+
+    return on_the_line
+
+
+def noise_formula(noise: Callable, dim: int) -> Callable:
+    """Point formula of noise(x, t, out), in one dimension of the scalar function S(x, t)."""
+    if dim > 1:
+        matrix = _compile("noise", noise, _MATRIX_IN_TIME)
+        return lambda x, t, params, out: matrix(x, t, out)
+    scalar = _compile("noise", noise, _SCALAR_IN_TIME)
+
+    def on_the_line(x, t, params, out):
+        out[0, 0] = scalar(x[0], t)
+
+    return on_the_line
+
+
+def covariance_formula(noise_cov: Callable, dim: int) -> Callable:
+    """covariance(x, out) of noise_cov(x, out), in one dimension of the scalar function Q(x)."""
+    if dim > 1:
+        return _compile("noise_cov", noise_cov, _MATRIX).py_func
+    scalar = _compile("noise_cov", noise_cov, _SCALAR)
+
+    def on_the_line(x, out):
+        out[0, 0] = scalar(x[0])
+
+    return on_the_line
+
+
 def _compile(name: str, function: Callable, signature: object) -> Callable:
     plain = getattr(function, "py_func", function)
     if not isinstance(plain, FunctionType):
         _checks.reject(name, repr(function), "a Python function", "wrap it in a def")
-    arguments = ("x", "out")[: len(signature.args)]
-    if plain.__code__.co_argcount != len(arguments):
-        needed = f"the arguments ({', '.join(arguments)})"
-        _checks.reject(name, plain.__name__, needed, "see Landscape.from_functions")
+    if plain.__code__.co_argcount != len(signature.args):
+        needed = f"the arguments ({_ARGUMENTS[signature]})"
+        _checks.reject(name, plain.__name__, needed, "see from_functions")
     try:
         return njit(signature, error_model="numpy")(plain)
     except Exception as error:  # numba raises NumbaError, AttributeError and others

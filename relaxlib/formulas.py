@@ -10,6 +10,8 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
+from relaxlib.elementary import tanh
+
 
 class Formula(NamedTuple):
     """Point formulas of f: value(x, params), grad(x, params, out) and hess(x, params, out)."""
@@ -70,11 +72,11 @@ def lipschitz_double_well_value(x, params):
 
 
 def lipschitz_double_well_grad(x, params, out):
-    out[0] = x[0] - math.tanh(2.0 * x[0]) - 0.1
+    out[0] = x[0] - tanh(2.0 * x[0]) - 0.1
 
 
 def lipschitz_double_well_hess(x, params, out):
-    out[0, 0] = 2.0 * math.tanh(2.0 * x[0]) ** 2 - 1.0
+    out[0, 0] = 2.0 * tanh(2.0 * x[0]) ** 2 - 1.0
 
 
 # 0.15 x^2 + 0.5 cos(4x + 1)

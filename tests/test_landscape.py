@@ -154,7 +154,7 @@ def misspelled(x):
         ((ripple, lambda x: None), r"grad = <lambda> .* No conversion from none to float64"),
         ((ripple, ripple_slope, nothing), r"hess = nothing \(test_landscape.py, line \d+\)"),
         ((np.cos, ripple_slope), r"value = <ufunc 'cos'>: need a Python function; wrap it in a"),
-        ((ripple, wells_grad), r"grad = wells_grad: need the arguments \(x\); see Landscape.from"),
+        ((ripple, wells_grad), r"grad = wells_grad: need the arguments \(x\); see from_functions"),
         ((ripple, lambda x: x), r"grad\(\[.*\]\)\[0\] = \S+: need \S+, the central difference of "
          r"value; mend grad or value"),
         ((ripple, lambda x: np.nan), r"grad\(\[.*\]\)\[0\] = nan: need"),
