@@ -163,3 +163,19 @@ class ValueFunction:
         after = int(np.searchsorted(self.times, t, side="right"))
         step = (t - self.times[after - 1]) / (self.times[after] - self.times[after - 1])
         return (1 - step) * self.values[after - 1] + step * self.values[after]
+
+
+@dataclass(frozen=True, eq=False)
+class DensityFlow:
+    """Densities on the nodes of a grid at increasing times.
+
+    Parameters
+    ----------
+    grid : Grid
+    times : (k,) float64
+    densities : (k, *grid.shape) float64
+    """
+
+    grid: Grid
+    times: np.ndarray
+    densities: np.ndarray

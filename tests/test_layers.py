@@ -14,7 +14,7 @@ FOLDER = Path(relaxlib.__file__).parent
 LAYERS = (
     "_checks elementary envelopes formulas grid ledger log_convolution quadrature random regions",
     "blocks custom diffusion diffusions drifts landscape landscapes slices",
-    "euler exits hamilton_jacobi multigrid operators paths smoothing",
+    "chains euler exits exponentials hamilton_jacobi multigrid operators paths selling smoothing",
     "action asymptotics control exit_times fokker_planck gaussian homogenization learning_rates "
     "rare_events sgd",
     "deep plotting",

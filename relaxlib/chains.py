@@ -1,0 +1,129 @@
+"""Markov chains with sparse generators: detailed balance, null vector, spectrum."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.linalg import eigh_tridiagonal
+from scipy.sparse import csc_array, csr_array
+from scipy.sparse.csgraph import breadth_first_order, connected_components
+from scipy.sparse.linalg import eigs, eigsh, splu
+
+from relaxlib import _checks
+
+_BALANCE = 1e-8  # relative error in detailed balance that counts as rounding
+
+
+def log_weights(matrix: csr_array) -> np.ndarray | None:
+    """Logarithms of weights in detailed balance, w_i M_ij = w_j M_ji, or None if there are none.
+
+    Products of ratios along a tree, so that no weight overflows; every other edge is checked.
+    """
+    rates = _off_diagonal(matrix)
+    back = _reversed(rates)
+    if not (
+        np.array_equal(rates.indptr, back.indptr) and np.array_equal(rates.indices, back.indices)
+    ):
+        return None
+    ratio = rates.copy()
+    ratio.data = np.log(rates.data) - np.log(back.data)
+    count = len(rates.indptr) - 1
+    order, parents = breadth_first_order(rates, 0, directed=False)
+    if len(order) < count:
+        return None
+    logs = np.zeros(count)
+    steps = np.asarray(ratio[parents[order[1:]], order[1:]]).ravel()
+    for node, parent, step in zip(order[1:], parents[order[1:]], steps, strict=True):
+        logs[node] = logs[parent] + step
+    rows = np.repeat(np.arange(count), np.diff(rates.indptr))
+    flaw = np.abs(logs[rates.indices] - logs[rows] - ratio.data)
+    scale = 1.0 + np.abs(logs).max()
+    return logs - logs.max() if flaw.max(initial=0.0) <= _BALANCE * scale else None
+
+
+def null_masses(matrix: csr_array) -> np.ndarray:
+    """The probability vector p with M^T p = 0.
+
+    Raises
+    ------
+    ValueError
+        If the chain has more than one closed class.
+    ArithmeticError
+        If the residual is not small.
+    """
+    logs = log_weights(matrix)
+    if logs is not None:
+        weights = np.exp(logs)
+        return weights / weights.sum()
+    closed = _closed_classes(matrix)
+    if len(closed) > 1:
+        need = "one, for the stationary density to be unique"
+        _checks.reject("closed classes of nodes", len(closed), need, "start from a density: evolve")
+    masses = _solve_without(matrix, closed[0])
+    masses = _solve_without(matrix, int(np.argmax(masses)))
+    residual = np.abs(matrix.T @ masses).max() / np.abs(matrix.diagonal() * masses).max()
+    if not residual < 1e-9:
+        raise ArithmeticError(f"stationary density: relative residual {residual:.1e} > 1e-09")
+    return masses
+
+
+def spectrum(matrix: csr_array, count: int) -> np.ndarray:
+    """The ``count`` eigenvalues of largest real part, decreasing; real if in detailed balance."""
+    nodes = matrix.shape[0]
+    if log_weights(matrix) is None:
+        shift = 1e-6 * np.abs(matrix.diagonal()).max()
+        start = np.random.default_rng(0).random(nodes)
+        more = min(count + 2, nodes - 2)  # else half of a conjugate pair may be lost
+        values = eigs(csc_array(matrix), more, sigma=shift, v0=start, return_eigenvectors=False)
+        decay = np.round(-values.real, 9)  # the two of a pair compare equal
+        return values[np.lexsort((values.imag, decay))][:count]
+    rates = _off_diagonal(matrix)
+    symmetric = rates.copy()
+    symmetric.data = np.sqrt(rates.data * _reversed(rates).data)
+    rows = np.repeat(np.arange(nodes), np.diff(rates.indptr))
+    if np.abs(rows - rates.indices).max(initial=0) == 1:
+        last = (nodes - count, nodes - 1)
+        values = eigh_tridiagonal(
+            matrix.diagonal(), symmetric.diagonal(1), True, select="i", select_range=last
+        )
+        return values[::-1]
+    symmetric.setdiag(matrix.diagonal())
+    shift = 1e-9 * np.abs(matrix.diagonal()).max()
+    start = np.random.default_rng(0).random(nodes)
+    values = eigsh(csc_array(symmetric), count, sigma=shift, v0=start, return_eigenvectors=False)
+    return np.sort(values)[::-1]
+
+
+def _off_diagonal(matrix: csr_array) -> csr_array:
+    rates = matrix.copy()
+    rates.setdiag(0.0)
+    rates.eliminate_zeros()
+    rates.sort_indices()
+    return rates
+
+
+def _reversed(rates: csr_array) -> csr_array:
+    back = rates.T.tocsr()
+    back.sort_indices()
+    return back
+
+
+def _closed_classes(matrix: csr_array) -> list[int]:
+    """One node of every class that the chain cannot leave."""
+    rates = _off_diagonal(matrix)
+    count, label = connected_components(rates, connection="strong")
+    rows = np.repeat(np.arange(len(label)), np.diff(rates.indptr))
+    leaving = label[rows] != label[rates.indices]
+    open_classes = np.unique(label[rows[leaving]])
+    return [int(np.argmax(label == k)) for k in range(count) if k not in open_classes]
+
+
+def _solve_without(matrix: csr_array, node: int) -> np.ndarray:
+    """Masses relative to that of one node, by the equations of all others."""
+    others = np.delete(np.arange(matrix.shape[0]), node)
+    transposed = matrix.T.tocsr()
+    inner = csc_array(transposed[others][:, others])
+    masses = np.empty(matrix.shape[0])
+    masses[node] = 1.0
+    right = -transposed[others][:, [node]].toarray().ravel()
+    masses[others] = np.maximum(splu(inner).solve(right), 0.0)
+    return masses / masses.sum()

@@ -1,0 +1,72 @@
+"""Chains: detailed balance found and missed, null vectors, spectra."""
+
+import numpy as np
+import pytest
+from scipy.linalg import eigvals
+from scipy.sparse import csr_array
+
+from relaxlib.chains import log_weights, null_masses, spectrum
+
+
+def chain(rates):
+    matrix = np.array(rates, float)
+    np.fill_diagonal(matrix, 0.0)
+    np.fill_diagonal(matrix, -matrix.sum(axis=1))
+    return csr_array(matrix)
+
+
+def random_reversible(count, seed=0):
+    rng = np.random.default_rng(seed)
+    conductances = rng.random((count, count))
+    weights = rng.random(count)
+    return chain((conductances + conductances.T) / weights[:, None]), weights
+
+
+def test_detailed_balance_is_found():
+    matrix, weights = random_reversible(12)
+    np.testing.assert_allclose(np.exp(log_weights(matrix)), weights / weights.max(), rtol=1e-12)
+
+
+def test_a_current_is_no_balance():
+    assert log_weights(chain([[0, 2, 1], [1, 0, 2], [2, 1, 0]])) is None
+    assert log_weights(chain([[0, 1], [0, 0]])) is None
+
+
+def test_null_masses_solve_the_chain():
+    matrix = chain(np.random.default_rng(1).random((9, 9)))
+    masses = null_masses(matrix)
+    assert masses.sum() == pytest.approx(1.0, abs=1e-14)
+    np.testing.assert_allclose(matrix.T @ masses, 0.0, atol=1e-13)
+
+
+def test_transient_nodes_carry_no_mass():
+    matrix = chain([[0, 1, 0], [0, 0, 2], [0, 1, 0]])
+    np.testing.assert_allclose(null_masses(matrix), [0, 1 / 3, 2 / 3], atol=1e-15)
+
+
+def test_two_closed_classes_are_refused():
+    with pytest.raises(ValueError, match="closed classes of nodes = 2: need one"):
+        null_masses(chain([[0, 0, 0], [1, 0, 1], [0, 0, 0]]))
+
+
+@pytest.mark.parametrize(
+    "matrix", [random_reversible(15)[0], chain(np.random.default_rng(2).random((15, 15)))]
+)
+def test_spectrum_agrees_with_the_dense_one(matrix):
+    values = spectrum(matrix, 4)
+    exact = eigvals(matrix.toarray())
+    exact = exact[np.lexsort((exact.imag, -exact.real))][:4]
+    np.testing.assert_allclose(values, exact, atol=1e-11)
+
+
+def test_spectrum_of_a_line_is_real_and_exact():
+    matrix = chain(np.diag(np.ones(30), 1) + np.diag(np.ones(30), -1))
+    exact = -4 * np.sin(np.pi * np.arange(5) / 62) ** 2
+    np.testing.assert_allclose(spectrum(matrix, 5), exact, atol=1e-14)
+
+
+def test_tiny_gaps_keep_four_digits():
+    rate = 1e-7
+    rates = np.diag(np.full(39, 1e3), 1) + np.diag(np.full(39, 1e3), -1)
+    rates[19, 20] = rates[20, 19] = rate
+    assert -spectrum(chain(rates), 2)[1] == pytest.approx(rate / 10, rel=1e-4)
