@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import numpy as np
 from numba import cfunc, float64, njit, void
@@ -44,29 +45,34 @@ def compile_block(point: Callable, signature: object, dim: int, count: int) -> C
     dim, count : int
         d, and the number of parameters: a few are read into registers before the loop.
     """
-    try:
-        return _compile(point, signature, dim, count, False)
-    except Exception:  # numba's ways to say that a formula allocates memory are several
-        return _compile(point, signature, dim, count, True)
+    attempts = [(False, False), (True, False), (True, True)]  # (in memory, counted), fast first
+    for in_memory, counted in attempts[count > _FEW : -1]:
+        with suppress(Exception):  # numba says in several ways that a formula needs more
+            return _compile(point, signature, dim, count, in_memory, counted)
+    return _compile(point, signature, dim, count, *attempts[-1])
 
 
-def _compile(point: Callable, signature: object, dim: int, count: int, counted: bool) -> Callable:
+def _compile(
+    point: Callable, signature: object, dim: int, count: int, in_memory: bool, counted: bool
+) -> Callable:
     # Without the counting of references that allocation needs, LLVM vectorizes over the lanes.
     options = {"error_model": "numpy", "fastmath": FASTMATH, "_nrt": counted}
     at_point = njit(**options)(point)
 
-    def in_registers(x, t, params, out):
+    def from_registers(x, t, params, out):
         if len(x) != dim or len(out) != dim:  # never; now the compiler knows the lengths
             return
         fixed = to_fixed_tuple(params, count)
         for lane in range(LANES):
             at_point(x[:, lane], t, fixed, out[..., lane])
 
-    def in_memory(x, t, params, out):
+    def from_memory(x, t, params, out):
+        if len(x) != dim or len(out) != dim:
+            return
         for lane in range(LANES):
             at_point(x[:, lane], t, params, out[..., lane])
 
-    return cfunc(signature, **options)(in_registers if count <= _FEW else in_memory)
+    return cfunc(signature, **options)(from_memory if in_memory else from_registers)
 
 
 @njit(**OPTIONS)

@@ -237,8 +237,9 @@ def noise_covariance(finite_sum: FiniteSum, x: ArrayLike) -> np.ndarray:
 
     Examples
     --------
-    >>> noise_covariance(least_squares([[1.0], [2.0]], [0.0, 1.0]), [1.0]).tolist()
-    [[0.25]]
+    >>> noise = noise_covariance(least_squares([[1.0], [2.0]], [0.0, 1.0]), [1.0])
+    >>> noise.shape, round(float(noise[0, 0]), 12)
+    ((1, 1), 0.25)
     """
     centered = centered_gradients(finite_sum, x)
     return centered.T @ centered

@@ -74,9 +74,9 @@ def sgd_moments(
     for _ in range(steps):
         state = means[-1], seconds[-1]
         noise = _noise(finite_sum, *state, batch_size, noise_variance, replacement)
-        slope, cross, square = _gradient_moments(finite_sum, *state)
-        means.append(state[0] - lr * slope)
-        seconds.append(state[1] - lr * (cross + cross.T) + lr**2 * (square + noise))
+        mean, second = _step(finite_sum, *state, noise, lr)
+        means.append(mean)
+        seconds.append(second)
     return np.array(means), np.array(seconds)
 
 
@@ -137,7 +137,7 @@ def diffusion_moments(
     def rate(mean: np.ndarray, second: np.ndarray, one: float) -> np.ndarray:
         slope, cross, _ = _gradient_moments(finite_sum, mean, second, one)
         noise = _noise(finite_sum, mean, second, batch_size, noise_variance, True, one)
-        pull = cross @ turn.T
+        pull = turn @ cross
         return np.concatenate([-turn @ slope, (lr * noise - pull - pull.T).ravel(), [0.0]])
 
     mean = _checks.points("start", start, dim)[0][0]
@@ -186,9 +186,8 @@ def stationary_moments(
 
     def step(mean: np.ndarray, second: np.ndarray, one: float) -> np.ndarray:
         noise = _noise(finite_sum, mean, second, batch_size, noise_variance, replacement, one)
-        slope, cross, square = _gradient_moments(finite_sum, mean, second, one)
-        after = second - lr * (cross + cross.T) + lr**2 * (square + noise)
-        return np.concatenate([mean - lr * slope, after.ravel()])
+        mean, second = _step(finite_sum, mean, second, noise, lr, one)
+        return np.concatenate([mean, second.ravel()])
 
     size = dim + dim * dim
     columns = [step(u[:dim], u[dim:].reshape(dim, dim), 0.0) for u in np.eye(size)]
@@ -220,6 +219,20 @@ def check_batch(finite_sum: FiniteSum, batch_size: int, replacement: bool) -> in
         need = f"batch_size <= {finite_sum.size} examples without replacement"
         _checks.reject("batch_size", batch, need, "draw with replacement")
     return batch
+
+
+def _step(
+    finite_sum: FiniteSum,
+    mean: np.ndarray,
+    second: np.ndarray,
+    noise: np.ndarray,
+    lr: float,
+    one: float = 1.0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Both moments after a step, the second one symmetric to the last bit."""
+    slope, cross, square = _gradient_moments(finite_sum, mean, (second + second.T) / 2, one)
+    after = second - lr * (cross + cross.T) + lr**2 * (square + noise)
+    return mean - lr * slope, (after + after.T) / 2
 
 
 def _gradient_moments(

@@ -13,10 +13,10 @@ import relaxlib
 FOLDER = Path(relaxlib.__file__).parent
 LAYERS = (
     "_checks elementary envelopes formulas grid ledger log_convolution quadrature random regions",
-    "blocks custom diffusion diffusions drifts landscape landscapes slices",
+    "blocks custom diffusion diffusions drifts finite_sums landscape landscapes slices",
     "chains euler exits exponentials hamilton_jacobi multigrid operators paths selling smoothing",
     "action asymptotics control exit_times fokker_planck gaussian homogenization learning_rates "
-    "rare_events sgd",
+    "rare_events sgd sgd_moments",
     "deep plotting",
 )
 LAYER = {module: k for k, modules in enumerate(LAYERS) for module in modules.split()}
