@@ -1,20 +1,32 @@
 """Kernels behind the book Relaxation: what stochastic gradient descent really does.
 
 A landscape is a loss with its derivatives; smoothing and Hamilton–Jacobi act on it, or on its
-values on a grid.
+values on a grid. A diffusion is built from a landscape, a matrix or a finite sum, and is asked
+through its paths or through its operator.
 
 =================== ==================================================================
 ``landscapes``      `Landscape` and the catalogue of losses with known facts
 ``smoothing``       local entropy, heat smoothing, Gibbs moments
 ``hamilton_jacobi`` Hopf–Lax, the proximal map, a monotone scheme
-``grid``            `Grid` and `ValueFunction`, arrays on the nodes of a box
+``diffusions``      `Diffusion`: Langevin, Ornstein–Uhlenbeck, two-scale, with momentum
+``paths``           simulated ensembles and first exits
+``operators``       the generator on a grid, a Markov chain
+``fokker_planck``   densities in time, equilibrium, entropies, spectrum
+``finite_sums``     losses that are means over examples, and the noise of batches
+``sgd``             SGD itself, and the diffusion that stands for it
+``sgd_moments``     exact moments of both on quadratic losses
+``deep``            networks in torch; not imported by anything else
+``grid``            `Grid`, `ValueFunction` and `DensityFlow`, arrays on the nodes of a box
 ``regions``         `Ball` and `Box` with their signed distances
 ``ledger``          `check`: every numbered statement of the papers, held to account
 ``plotting``        figures of results; the only module that draws
 =================== ==================================================================
 
-Underneath, ``landscape``, ``formulas`` and ``custom`` make landscapes; ``quadrature``,
-``log_convolution`` and ``envelopes`` are the compiled loops; ``_checks`` words the errors.
+Underneath, ``landscape``, ``formulas`` and ``custom`` make landscapes, ``diffusion`` and ``drifts``
+diffusions; ``random``, ``blocks``, ``euler`` and ``exits`` are the compiled paths, ``elementary``
+their functions, ``slices`` their clock; ``selling``, ``chains`` and ``exponentials`` serve the
+operators; ``quadrature``, ``log_convolution`` and ``envelopes`` are the other compiled loops;
+``_checks`` words the errors.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

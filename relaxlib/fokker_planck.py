@@ -72,6 +72,8 @@ def evolve(operator: KolmogorovOperator, density: ArrayLike, times: ArrayLike) -
 def backward(operator: KolmogorovOperator, values: ArrayLike, times: ArrayLike) -> ValueFunction:
     r"""Solve Kolmogorov's backward equation :math:`u_t = Au`, so that :math:`u = E_x\,v(X_t)`.
 
+    The maximum principle is kept: rounding beyond the range of v is cut off.
+
     Parameters
     ----------
     operator : KolmogorovOperator
@@ -104,9 +106,13 @@ def backward(operator: KolmogorovOperator, values: ArrayLike, times: ArrayLike) 
     """
     times = _checks.increasing_times("times", times)
     states = [_checks.values_on(operator.grid, values).ravel()]
+    lowest, highest = states[0].min(), states[0].max()
+    if operator.boundary == "absorbing":
+        lowest, highest = min(lowest, 0.0), max(highest, 0.0)
     reversible = log_weights(operator.matrix) is not None
     for span in np.diff(times):
-        states.append(propagate(operator.matrix, states[-1], span, real_spectrum=reversible))
+        u = propagate(operator.matrix, states[-1], span, real_spectrum=reversible)
+        states.append(np.clip(u, lowest, highest))
     shape = (len(times), *operator.grid.shape)
     return ValueFunction(operator.grid, times, np.reshape(states, shape))
 
