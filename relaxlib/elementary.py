@@ -18,6 +18,7 @@ OPTIONS = {
     "cache": True,
 }
 LOOP = OPTIONS | {"_nrt": False}  # of a loop that allocates nothing: without counting references
+INLINE = LOOP | {"inline": "always"}  # of a step in such a loop
 _ONE = np.uint64(0x3FF0000000000000)  # bits of 1.0
 _MANTISSA = np.uint64(0x000FFFFFFFFFFFFF)
 _ROOT_HALF = np.uint64(0x3FE6A09E00000000)  # bits of 0.7071

@@ -11,7 +11,7 @@ from numba import njit
 
 from relaxlib.blocks import no_noise, pack, unpack
 from relaxlib.diffusions import Diffusion
-from relaxlib.elementary import LOOP, OPTIONS
+from relaxlib.elementary import INLINE, LOOP, OPTIONS
 from relaxlib.random import LANES, normal_pair, seed_blocks
 from relaxlib.slices import in_slices, over_threads, threads
 
@@ -25,7 +25,7 @@ class Equation(NamedTuple):
     noise: Callable  # cfunc of signature blocks.NOISE, idle when the noise is additive
     params: np.ndarray
     additive: bool
-    entries: np.ndarray  # (e, 2) places of the nonzero constants in S
+    entries: np.ndarray  # (e, 2) places of the nonzero constants in S, row by row
     weights: np.ndarray  # (e,) those constants
 
 
@@ -118,13 +118,21 @@ def advance(equation, paths, count, steps, dt, averaged, every, saved, failures,
                 break
             stop = min(steps[1], start + _STRIDE)
             backup = _copy(lanes)
-            for n in range(start, stop):
-                step(equation, lanes, n, dt, averaged, work)
-                if every > 0 and (n + 1) % every == 0:
-                    saved[(n + 1) // every, b] = lanes.x
+            _stride(equation, lanes, start, stop, dt, averaged, every, saved[:, b], work)
             if first_flaw(lanes.x, used) >= 0:
                 _restore(lanes, backup)
                 failures[b] = _last_finite(equation, lanes, used, start, dt, averaged, work)
+
+
+@njit(**LOOP)
+def _stride(equation, lanes, start, stop, dt, averaged, every, saved, work):
+    """Steps ``start`` to ``stop`` of 64 paths; positions that are to be saved go to ``saved``."""
+    for n in range(start, stop):
+        step(equation, lanes, n, dt, averaged, work)
+        if every > 0 and (n + 1) % every == 0:
+            for i in range(len(lanes.x)):
+                for lane in range(LANES):
+                    saved[(n + 1) // every, i, lane] = lanes.x[i, lane]
 
 
 @njit(**OPTIONS)
@@ -164,7 +172,7 @@ def _last_finite(equation, lanes, used, start, dt, averaged, work):
         n += 1
 
 
-@njit(**LOOP)
+@njit(**INLINE)
 def step(equation, lanes, n, dt, averaged, work):
     """Step number n of 64 paths, with the mean of neighboring normals if ``averaged``."""
     if averaged:
@@ -176,12 +184,14 @@ def step(equation, lanes, n, dt, averaged, work):
                 work.mixed[k, lane] = 0.5 * (lanes.previous[k, lane] + work.draws[k, lane])
                 lanes.previous[k, lane] = work.draws[k, lane]
         move(equation, lanes.x, n * dt, dt, work.mixed, work)
-    else:
+    elif n % 2 == 0:
         draw(lanes.stream, n, work.draws, lanes.spare)
         move(equation, lanes.x, n * dt, dt, work.draws, work)
+    else:
+        move(equation, lanes.x, n * dt, dt, lanes.spare, work)
 
 
-@njit(**LOOP)
+@njit(**INLINE)
 def draw(stream, n, normals, spare):
     """Write the n-th normals of every Brownian motion; the odd ones come with the even."""
     for k in range(len(spare)):
@@ -192,7 +202,7 @@ def draw(stream, n, normals, spare):
                 normals[k, lane] = spare[k, lane]
 
 
-@njit(**LOOP)
+@njit(**INLINE)
 def move(equation, x, t, dt, normals, work):
     """Euler's step x += b dt + sqrt(dt) S normals."""
     root = np.sqrt(dt)
@@ -200,16 +210,22 @@ def move(equation, x, t, dt, normals, work):
     equation.drift(x, t, equation.params, work.slope)
     if not equation.additive:
         equation.noise(x, t, equation.params, work.factors)
+    e = 0
     for i in range(dim):
-        for lane in range(LANES):
-            x[i, lane] += work.slope[i, lane] * dt
-    if equation.additive:
-        for e in range(len(equation.weights)):
-            i, k = equation.entries[e]
-            weight = equation.weights[e] * root
+        if equation.additive and e < len(equation.weights) and equation.entries[e, 0] == i:
+            weight, k = equation.weights[e] * root, equation.entries[e, 1]
+            for lane in range(LANES):
+                x[i, lane] += work.slope[i, lane] * dt + weight * normals[k, lane]
+            e += 1
+        else:
+            for lane in range(LANES):
+                x[i, lane] += work.slope[i, lane] * dt
+        while e < len(equation.weights) and equation.entries[e, 0] == i:
+            weight, k = equation.weights[e] * root, equation.entries[e, 1]
             for lane in range(LANES):
                 x[i, lane] += weight * normals[k, lane]
-    else:
+            e += 1
+    if not equation.additive:
         for i in range(dim):
             for k in range(rank):
                 for lane in range(LANES):

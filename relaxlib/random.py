@@ -83,8 +83,12 @@ def normal_pair(stream, cosines, sines):
     ``stream`` (4, 64) uint64 is advanced; ``cosines`` and ``sines`` are (64,) float64.
     """
     for lane in range(LANES):
-        radius = np.sqrt(-2.0 * logarithm(_uniform(_next(stream, lane))))
-        bits = _next(stream, lane)
+        s0, s1, s2, s3 = stream[0, lane], stream[1, lane], stream[2, lane], stream[3, lane]
+        radius = np.sqrt(-2.0 * logarithm(_uniform(s0 + s3)))
+        s0, s1, s2, s3 = _next(s0, s1, s2, s3)
+        bits = s0 + s3
+        s0, s1, s2, s3 = _next(s0, s1, s2, s3)
+        stream[0, lane], stream[1, lane], stream[2, lane], stream[3, lane] = s0, s1, s2, s3
         quarter = bits >> np.uint64(62)
         angle = (np.pi / 2) * (as_float(((bits << np.uint64(2)) >> np.uint64(12)) | _ONE) - 1.5)
         near, far = cosine(angle) * radius, sine(angle) * radius
@@ -98,20 +102,19 @@ def normal_pair(stream, cosines, sines):
 def uniforms(stream, out):
     """Draw a number in (0, 1] for each of 64 streams, by one raw draw each."""
     for lane in range(LANES):
-        out[lane] = _uniform(_next(stream, lane))
+        s0, s1, s2, s3 = stream[0, lane], stream[1, lane], stream[2, lane], stream[3, lane]
+        out[lane] = _uniform(s0 + s3)
+        s0, s1, s2, s3 = _next(s0, s1, s2, s3)
+        stream[0, lane], stream[1, lane], stream[2, lane], stream[3, lane] = s0, s1, s2, s3
 
 
 @njit(**LOOP)
-def _next(stream, lane):
-    """One raw draw of xoshiro256+."""
-    s0, s1, s2, s3 = stream[0, lane], stream[1, lane], stream[2, lane], stream[3, lane]
+def _next(s0, s1, s2, s3):
+    """The next state of xoshiro256+; a state's draw is s0 + s3."""
     s2 ^= s0
     s3 ^= s1
-    stream[0, lane] = s0 ^ s3
-    stream[1, lane] = s1 ^ s2
-    stream[2, lane] = s2 ^ (s1 << np.uint64(17))
-    stream[3, lane] = (s3 << np.uint64(45)) | (s3 >> np.uint64(19))
-    return s0 + (s3 ^ s1)
+    shifted = s1 << np.uint64(17)
+    return s0 ^ s3, s1 ^ s2, s2 ^ shifted, (s3 << np.uint64(45)) | (s3 >> np.uint64(19))
 
 
 @njit(**OPTIONS)
