@@ -52,7 +52,7 @@ def leave(
     exits = np.full(count, -1.0), np.empty((count, diffusion.dim)), np.zeros(count, np.bool_)
     crew = min(get_num_threads(), -(-count // LANES))
     queues = [_queue(diffusion, count * k // crew, count * (k + 1) // crew) for k in range(crew)]
-    pairs = 64
+    pairs = 4
     bar = tqdm(total=count, unit="path", delay=PATIENCE, disable=None, leave=False)
     with threads() as pool, bar:
         while any(_busy(queue) for queue in queues):

@@ -18,7 +18,7 @@ def in_slices(total: int, unit: str) -> Iterator[tuple[int, int]]:
 
     The caller's work on one span is timed to size the next; the cuts fall on even numbers.
     """
-    first, size = 0, 64
+    first, size = 0, 2
     with tqdm(total=total, unit=unit, delay=PATIENCE, disable=None, leave=False) as bar:
         while first < total:
             last = min(first + size, total)

@@ -115,23 +115,39 @@ def test_stationary_density_of_state_dependent_noise_on_the_line():
     np.testing.assert_allclose(density, exact, rtol=2e-5, atol=1e-12)
 
 
+def consistency_error(drift, condition, n):
+    """Errors of A u in the interior for a smooth u, and the regularization."""
+    diffusion = Diffusion.from_functions(drift, rotating(condition), dim=2)
+    grid = Grid.box((-1, -1), (1, 1), (n, n))
+    operator = kolmogorov(diffusion, grid)
+    x, y = grid.nodes.T
+    u = np.sin(x) * np.cos(2 * y)
+    first = np.stack([np.cos(x) * np.cos(2 * y), -2 * np.sin(x) * np.sin(2 * y)], axis=1)
+    mixed = -2 * np.cos(x) * np.sin(2 * y)
+    second = np.moveaxis(np.array([[-u, mixed], [mixed, -4 * u]]), -1, 0)
+    exact = np.einsum("nij,nij->n", diffusion.diffusivity_at(grid.nodes), second)
+    exact += (diffusion.drift_at(grid.nodes) * first).sum(axis=1)
+    inside = np.abs(grid.nodes).max(axis=1) < 0.7
+    return np.abs(operator.matrix @ u - exact)[inside], operator.regularization
+
+
 @pytest.mark.parametrize("condition", [1.0, 10.0, 100.0])
 def test_generator_is_second_order_with_rotating_noise(condition):
-    diffusion = Diffusion.from_functions(rotation, rotating(condition), dim=2)
-    errors = []
-    for n in (41, 81, 161):
-        grid = Grid.box((-1, -1), (1, 1), (n, n))
-        x, y = grid.nodes.T
-        u = np.sin(x) * np.cos(2 * y)
-        first = np.stack([np.cos(x) * np.cos(2 * y), -2 * np.sin(x) * np.sin(2 * y)], axis=1)
-        mixed = -2 * np.cos(x) * np.sin(2 * y)
-        second = np.moveaxis(np.array([[-u, mixed], [mixed, -4 * u]]), -1, 0)
-        exact = np.einsum("nij,nij->n", diffusion.diffusivity_at(grid.nodes), second)
-        exact += (diffusion.drift_at(grid.nodes) * first).sum(axis=1)
-        inside = np.abs(grid.nodes).max(axis=1) < 0.7
-        error = (kolmogorov(diffusion, grid).matrix @ u - exact)[inside]
-        errors.append(np.sqrt(np.mean(error**2)))
+    sizes = (41, 81, 161)
+    errors = [np.sqrt(np.mean(consistency_error(rotation, condition, n)[0] ** 2)) for n in sizes]
     assert np.all(slopes(errors) > 1.8), errors
+
+
+@pytest.mark.parametrize("condition", [1e4, np.inf])
+def test_error_of_nearly_singular_noise_is_its_regularization(condition):
+    def none(x, t, out):
+        out[0], out[1] = 0.0, 0.0
+
+    trace, laplacian = 0.5 * (1 + 1 / condition), 5.0
+    error, regularization = consistency_error(none, condition, 321)
+    assert 0 < regularization <= 0.013
+    bound = regularization * trace * laplacian
+    assert 0.3 * bound < error.max() < bound
 
 
 @pytest.mark.parametrize("matrix", [[[1.0, 0.5], [0.2, 2.0]], [[1.0, 3.0], [-3.0, 1.0]]])
