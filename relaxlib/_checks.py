@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -13,35 +14,86 @@ def reject(name: str, value: object, condition: str, fix: str) -> NoReturn:
     raise ValueError(f"{name} = {value}: need {condition}; {fix}")
 
 
+def kind(name: str, value: object, *classes: type) -> None:
+    """Reject a value that is of none of these classes."""
+    if not isinstance(value, classes):
+        wanted = " or ".join(entry.__name__ for entry in classes)
+        reject(name, shown(value), f"type {wanted}", f"see {classes[0].__module__}")
+
+
+def choice(name: str, value: str, options: Sequence[str]) -> None:
+    """Reject what is not one of the words ``options``."""
+    if not (isinstance(value, str) and value in options):
+        reject(name, shown(value), f"one of {tuple(options)}", "choose one")
+
+
+def flag(name: str, value: bool) -> bool:
+    """Return ``value`` as a bool, or reject it unless it is one."""
+    if not isinstance(value, bool | np.bool_):
+        reject(name, shown(value), "True or False", f"pass {name} as a bool")
+    return bool(value)
+
+
+def number(name: str, value: float, fix: str | None = None) -> float:
+    """Return ``value`` as a float, or reject it unless it is one real number."""
+    scalar = _plain(value)
+    if scalar is None or scalar.ndim or scalar.dtype.kind == "b":
+        reject(name, shown(value), "a real number", fix or f"pass {name} as a float")
+    return float(scalar)
+
+
 def positive(name: str, value: float, fix: str = "pass a positive number") -> float:
     """Return ``value`` as a float, or reject it unless 0 < value < inf."""
-    number = _number(name, value)
-    if not 0.0 < number < np.inf:
-        reject(name, f"{number:g}", f"0 < {name} < inf", fix)
-    return number
+    scalar = number(name, value)
+    if not 0.0 < scalar < np.inf:
+        reject(name, f"{scalar:g}", f"0 < {name} < inf", fix)
+    return scalar
 
 
 def nonnegative(name: str, value: float, fix: str = "pass zero or a positive number") -> float:
     """Return ``value`` as a float, or reject it unless 0 <= value < inf."""
-    number = _number(name, value)
-    if not 0.0 <= number < np.inf:
-        reject(name, f"{number:g}", f"0 <= {name} < inf", fix)
-    return number
+    scalar = number(name, value)
+    if not 0.0 <= scalar < np.inf:
+        reject(name, f"{scalar:g}", f"0 <= {name} < inf", fix)
+    return scalar
 
 
 def count(name: str, value: int, least: int = 1) -> int:
     """Return ``value`` as an int, or reject it unless it is an integer >= ``least``."""
-    number = _number(name, value)
-    if not (number.is_integer() and number >= least):
-        reject(name, f"{number:g}", f"an integer >= {least}", "pass a larger integer")
-    return int(number)
+    scalar = number(name, value, f"pass {name} as an int")
+    if not (scalar.is_integer() and scalar >= least):
+        reject(name, f"{scalar:g}", f"an integer >= {least}", "pass a larger integer")
+    return int(scalar)
 
 
-def _number(name: str, value: float) -> float:
+def array(name: str, value: object, fix: str = "pass floats") -> np.ndarray:
+    """Return ``value`` as a float64 array, or reject it unless its entries are real numbers."""
+    found = _plain(value)
+    if found is None:
+        reject(name, shown(value), "an array of real numbers", fix)
+    return found.astype(np.float64, copy=False)
+
+
+def _plain(value: object) -> np.ndarray | None:
+    """An array of booleans, integers or floats, else None: also for numbers in quotes."""
     try:
-        return float(value)
-    except (TypeError, ValueError):
-        reject(name, repr(value), "a real number", f"pass {name} as a float")
+        found = np.asarray(value)
+    except (TypeError, ValueError, RuntimeError):  # ragged lists, tensors with a history
+        return None
+    return found if found.dtype.kind in "biuf" else None
+
+
+def shown(value: object) -> str:
+    """The repr of a value, cut to one line."""
+    return textwrap.shorten(repr(value), 80, placeholder=" ...")
+
+
+def point(name: str, x: object, dim: int) -> np.ndarray:
+    """Return one finite point as a float64 array (dim,); in one dimension a float will do."""
+    found, leading = points(name, x, dim)
+    if leading:
+        reject(f"{name}.shape", (*leading, dim), f"one point ({dim},)", "pass one at a time")
+    return found[0]
 
 
 def points(name: str, x: object, dim: int) -> tuple[np.ndarray, tuple[int, ...]]:
@@ -49,41 +101,77 @@ def points(name: str, x: object, dim: int) -> tuple[np.ndarray, tuple[int, ...]]
 
     The last axis of ``x`` holds the coordinates; in one dimension a bare float is a point.
     """
-    try:
-        array = np.asarray(x, dtype=np.float64)
-    except (TypeError, ValueError):
-        reject(name, repr(x), "an array of numbers", f"put the {dim} coordinates on the last axis")
-    if array.ndim == 0 and dim == 1:
-        array = array[None]
-    if array.ndim == 0 or array.shape[-1] != dim:
-        fix = f"put the {dim} coordinates on the last axis"
+    fix = f"put the {dim} coordinates on the last axis"
+    found = array(name, x, fix)
+    if found.ndim == 0 and dim == 1:
+        found = found[None]
+    if found.ndim == 0 or found.shape[-1] != dim:
         if dim == 1:
             fix += f", for example {name}[..., None]"
-        reject(f"{name}.shape", array.shape, f"a trailing axis of length {dim}", fix)
-    finite(name, array)
-    return np.ascontiguousarray(array.reshape(-1, dim)), array.shape[:-1]
+        reject(f"{name}.shape", found.shape, f"a trailing axis of length {dim}", fix)
+    finite(name, found)
+    return np.ascontiguousarray(found.reshape(-1, dim)), found.shape[:-1]
 
 
-def finite(name: str, array: np.ndarray) -> None:
+def starts(name: str, x: object, dim: int, paths: int | None) -> np.ndarray:
+    """Return the starts (n, dim) of n paths, given one for all of them or one for each."""
+    found, leading = points(name, x, dim)
+    if len(leading) > 1 or not len(found):
+        reject(f"{name}.shape", np.shape(x), "one start (d,) or starts (n, d)", "reshape it")
+    if paths is None:
+        return found
+    paths = count("paths", paths)
+    if len(found) not in (1, paths):
+        need = f"one start, or the {len(found)} of {name}"
+        reject("paths", paths, need, "leave paths out")
+    return np.broadcast_to(found, (paths, dim))
+
+
+def divisor(name: str, value: int | None, whole: str, total: int) -> int:
+    """Return a divisor of ``total``, the value of ``whole``, as an int; zero for None."""
+    if value is None:
+        return 0
+    part = count(name, value)
+    if total % part:
+        reject(name, part, f"a divisor of {whole} = {total}", "change one of them")
+    return part
+
+
+def rows(name: str, value: object) -> np.ndarray:
+    """Return a finite float64 array (n, m) that is not empty."""
+    found = array(name, value)
+    if found.ndim != 2 or not found.size:
+        reject(f"{name}.shape", found.shape, f"{name} (n, m)", "pass one row for each example")
+    finite(name, found)
+    return np.ascontiguousarray(found)
+
+
+def finite(name: str, values: np.ndarray) -> None:
     """Reject an array with a NaN or an infinite entry, and say where the first one is."""
-    bad = ~np.isfinite(array)
+    bad = ~np.isfinite(values)
     if bad.any():
         first = tuple(int(i) for i in np.argwhere(bad)[0])
         place = f"{name}{list(first)}" if first else name
-        reject(place, array[first], "finite entries", f"mend {bad.sum()} of them")
+        reject(place, values[first], "finite entries", f"mend {bad.sum()} of them")
 
 
 def values_on(grid: object, values: object, name: str = "values") -> np.ndarray:
     """Return finite grid values as a contiguous float64 array of shape ``grid.shape``."""
-    array = np.ascontiguousarray(values, dtype=np.float64)
-    shape(name, array, grid.shape, f"reshape {name}, or compute it on this grid")
-    finite(name, array)
-    return array
+    found = np.ascontiguousarray(array(name, values, "for a function f pass grid.sample(f)"))
+    shape(name, found, grid.shape, f"reshape {name}, or compute it on this grid")
+    finite(name, found)
+    return found
+
+
+def fits(name: str, dim: int, other: str, expected: int) -> None:
+    """Reject two dimensions that differ."""
+    if dim != expected:
+        reject(name, dim, f"{other} = {expected}", "match them")
 
 
 def increasing_times(name: str, t: object) -> np.ndarray:
     """Return one time or increasing times as a float64 array (k,), nonnegative and finite."""
-    times = np.atleast_1d(np.asarray(t, dtype=np.float64))
+    times = np.atleast_1d(array(name, t))
     finite(name, times)
     if times.ndim != 1 or not len(times):
         reject(f"{name}.shape", times.shape, "one time or a sequence of times", "flatten it")
@@ -94,16 +182,16 @@ def increasing_times(name: str, t: object) -> np.ndarray:
     return times
 
 
-def shape(name: str, array: np.ndarray, expected: Sequence[int], fix: str = "reshape it") -> None:
+def shape(name: str, values: np.ndarray, expected: Sequence[int], fix: str = "reshape it") -> None:
     """Reject an array whose shape is not ``expected``."""
-    if array.shape != tuple(expected):
-        reject(f"{name}.shape", array.shape, f"{name}.shape = {tuple(expected)}", fix)
+    if values.shape != tuple(expected):
+        reject(f"{name}.shape", values.shape, f"{name}.shape = {tuple(expected)}", fix)
 
 
 def corners(lower: object, upper: object) -> tuple[np.ndarray, np.ndarray]:
     """Return the opposite corners of a box as float64 arrays (d,), lower < upper."""
-    first, last = (np.atleast_1d(np.asarray(corner, np.float64)) for corner in (lower, upper))
-    if first.ndim != 1 or first.shape != last.shape:
+    first, last = np.atleast_1d(array("lower", lower), array("upper", upper))
+    if first.ndim != 1 or first.shape != last.shape or not first.size:
         sizes = f"{first.shape}, {last.shape}"
         reject("lower, upper", f"shapes {sizes}", "two corners (d,)", "give d entries in each")
     if not np.all(first < last):
@@ -114,6 +202,8 @@ def corners(lower: object, upper: object) -> tuple[np.ndarray, np.ndarray]:
 
 def symmetric(name: str, matrix: np.ndarray) -> None:
     """Reject a matrix that is not square, finite and symmetric."""
+    if matrix.ndim != 2 or not matrix.size:
+        reject(f"{name}.shape", matrix.shape, "a square matrix (d, d)", "reshape it")
     shape(name, matrix, (len(matrix), len(matrix)))
     finite(name, matrix)
     gap = np.abs(matrix - matrix.T).max()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.linalg import eigh_tridiagonal
-from scipy.sparse import csc_array, csr_array
+from scipy.sparse import csc_array, csr_array, eye_array
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 from scipy.sparse.linalg import eigs, eigsh, splu
 
@@ -50,27 +50,41 @@ def null_masses(matrix: csr_array) -> np.ndarray:
     ArithmeticError
         If the residual is not small.
     """
-    logs = log_weights(matrix)
-    if logs is not None:
-        weights = np.exp(logs)
-        return weights / weights.sum()
     closed = _closed_classes(matrix)
     if len(closed) > 1:
         need = "one, for the stationary density to be unique"
         _checks.reject("closed classes of nodes", len(closed), need, "start from a density: evolve")
-    masses = _solve_without(matrix, closed[0])
+    masses = np.zeros(matrix.shape[0])
+    masses[closed[0]] = _irreducible_masses(matrix[closed[0]][:, closed[0]])
+    return masses
+
+
+def _irreducible_masses(matrix: csr_array) -> np.ndarray:
+    """The probability vector of a chain whose nodes all reach each other."""
+    if matrix.shape[0] == 1:
+        return np.ones(1)
+    logs = log_weights(matrix)
+    if logs is not None:
+        weights = np.exp(logs)
+        return weights / weights.sum()
+    masses = _solve_without(matrix, _likely(matrix))
     masses = _solve_without(matrix, int(np.argmax(masses)))
     residual = np.abs(matrix.T @ masses).max() / np.abs(matrix.diagonal() * masses).max()
     if not residual < 1e-9:
-        raise ArithmeticError(f"stationary density: relative residual {residual:.1e} > 1e-09")
+        raise ArithmeticError(
+            f"stationary density: relative residual {residual:.1e} > 1e-09, for some jumps are too "
+            "rare to count beside others; raise the temperature, or start from a density: evolve"
+        )
     return masses
 
 
 def spectrum(matrix: csr_array, count: int) -> np.ndarray:
     """The ``count`` eigenvalues of largest real part, decreasing; real if in detailed balance."""
-    nodes = matrix.shape[0]
+    nodes, fastest = matrix.shape[0], np.abs(matrix.diagonal()).max()
+    if fastest == 0.0:
+        return np.zeros(count)
     if log_weights(matrix) is None:
-        shift = 1e-6 * np.abs(matrix.diagonal()).max()
+        shift = 1e-6 * fastest
         start = np.random.default_rng(0).random(nodes)
         more = min(count + 2, nodes - 2)  # else half of a conjugate pair may be lost
         values = eigs(csc_array(matrix), more, sigma=shift, v0=start, return_eigenvectors=False)
@@ -87,7 +101,7 @@ def spectrum(matrix: csr_array, count: int) -> np.ndarray:
         )
         return values[::-1]
     symmetric.setdiag(matrix.diagonal())
-    shift = 1e-9 * np.abs(matrix.diagonal()).max()
+    shift = 1e-9 * fastest
     start = np.random.default_rng(0).random(nodes)
     values = eigsh(csc_array(symmetric), count, sigma=shift, v0=start, return_eigenvectors=False)
     return np.sort(values)[::-1]
@@ -107,14 +121,22 @@ def _reversed(rates: csr_array) -> csr_array:
     return back
 
 
-def _closed_classes(matrix: csr_array) -> list[int]:
-    """One node of every class that the chain cannot leave."""
+def _closed_classes(matrix: csr_array) -> list[np.ndarray]:
+    """The nodes of every class that the chain cannot leave."""
     rates = _off_diagonal(matrix)
     count, label = connected_components(rates, connection="strong")
     rows = np.repeat(np.arange(len(label)), np.diff(rates.indptr))
     leaving = label[rows] != label[rates.indices]
-    open_classes = np.unique(label[rows[leaving]])
-    return [int(np.argmax(label == k)) for k in range(count) if k not in open_classes]
+    closed = np.setdiff1d(np.arange(count), label[rows[leaving]])
+    return [np.flatnonzero(label == k) for k in closed]
+
+
+def _likely(matrix: csr_array) -> int:
+    """A node of large mass: the likeliest one after a long time from anywhere."""
+    rate = 1e-6 * np.abs(matrix.diagonal()).max()
+    nodes = matrix.shape[0]
+    later = splu(csc_array(rate * eye_array(nodes) - matrix.T)).solve(np.full(nodes, rate))
+    return int(np.argmax(later))
 
 
 def _solve_without(matrix: csr_array, node: int) -> np.ndarray:
@@ -125,5 +147,9 @@ def _solve_without(matrix: csr_array, node: int) -> np.ndarray:
     masses = np.empty(matrix.shape[0])
     masses[node] = 1.0
     right = -transposed[others][:, [node]].toarray().ravel()
-    masses[others] = np.maximum(splu(inner).solve(right), 0.0)
-    return masses / masses.sum()
+    try:
+        masses[others] = np.maximum(splu(inner).solve(right), 0.0)
+    except RuntimeError:  # singular to rounding
+        return np.full_like(masses, np.nan)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return masses / masses.sum()

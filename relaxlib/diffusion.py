@@ -48,9 +48,9 @@ class Diffusion:
     landscape: Landscape | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "params", np.asarray(self.params, np.float64))
+        object.__setattr__(self, "params", _checks.array("params", self.params))
         if not callable(self.noise):
-            matrix = np.ascontiguousarray(self.noise, np.float64)
+            matrix = np.ascontiguousarray(_checks.array("noise", self.noise))
             _checks.shape("noise", matrix, (self.dim, self.rank))
             object.__setattr__(self, "noise", matrix)
 
@@ -86,7 +86,7 @@ class Diffusion:
         Raises
         ------
         ValueError
-            If numba cannot compile a function.
+            If numba cannot compile a function, or a constant matrix is not finite (d, r).
 
         Examples
         --------
@@ -102,9 +102,11 @@ class Diffusion:
                 _checks.reject("rank", rank, "rank 1 on the line", "add up the variances")
             noise = noise_formula(noise, dim)
         else:
-            noise = np.asarray(noise, np.float64).reshape(dim, -1)
+            noise = _checks.array("noise", noise)
+            noise = noise[:, None] if noise.shape == (dim,) else np.atleast_2d(noise)
+            rank = noise.shape[-1] if rank is None else _checks.count("rank", rank)
+            _checks.shape("noise", noise, (dim, rank), "pass a (d, r) matrix")
             _checks.finite("noise", noise)
-            rank = noise.shape[1]
         drift = drift_formula(drift, dim)
         return cls(drift=drift, noise=noise, dim=dim, rank=rank, temperature=temperature)
 

@@ -30,7 +30,8 @@ def langevin(
         T, positive, or zero for the gradient flow.
     noise_cov : (d, d) array_like or function, optional
         Q, symmetric and nonnegative; the identity when left out. As a function noise_cov(x, out)
-        with out (d, d), for d = 1 the scalar function Q(x); it may degenerate.
+        with out (d, d), for d = 1 the scalar function Q(x); it may degenerate. It is tried at a
+        few hundred points of the landscape's box.
 
     Returns
     -------
@@ -51,10 +52,16 @@ def langevin(
     >>> langevin(double_well(), temperature=0.1)
     <Diffusion on double_well: dim=1, rank=1, additive, T=0.1>
     """
+    _checks.kind("landscape", landscape, Landscape)
     temperature = _checks.nonnegative("temperature", temperature)
     dim = landscape.dim
     if callable(noise_cov):
-        noise = drifts.factor_of(covariance_formula(noise_cov, dim), np.sqrt(2 * temperature), dim)
+        covariance = covariance_formula(noise_cov, dim)
+        for x in np.random.default_rng(0).uniform(*landscape.box, (256, dim)):
+            matrix = np.full((dim, dim), np.nan)
+            covariance(x, matrix)
+            _covariance(f"noise_cov({x.tolist()})", matrix, dim)
+        noise = drifts.factor_of(covariance, np.sqrt(2 * temperature), dim)
         rank = dim
     else:
         matrix = np.eye(dim) if noise_cov is None else _covariance("noise_cov", noise_cov, dim)
@@ -102,7 +109,7 @@ def ornstein_uhlenbeck(
     <Diffusion: dim=2, rank=1, additive, T=0.5>
     """
     temperature = _checks.nonnegative("temperature", temperature)
-    matrix = np.atleast_2d(np.asarray(drift_matrix, np.float64))
+    matrix = np.atleast_2d(_checks.array("drift_matrix", drift_matrix))
     _checks.shape("drift_matrix", matrix, (len(matrix), len(matrix)), "pass a square matrix")
     _checks.finite("drift_matrix", matrix)
     noise = np.sqrt(2 * temperature) * drifts.factor(
@@ -156,6 +163,7 @@ def two_scale(
     >>> pair.drift_at([1.0, 0.0]).tolist()
     [-2.0, 21.0]
     """
+    _checks.kind("landscape", landscape, Landscape)
     gamma = _checks.positive("gamma", gamma)
     epsilon = _checks.positive("epsilon", epsilon)
     temperature = _checks.positive("temperature", temperature)
@@ -206,6 +214,7 @@ def underdamped(landscape: Landscape, *, temperature: float, friction: float) ->
     >>> underdamped(quadratic(), temperature=1.0, friction=2.0).drift_at([1.0, 3.0]).tolist()
     [3.0, -7.0]
     """
+    _checks.kind("landscape", landscape, Landscape)
     temperature = _checks.nonnegative("temperature", temperature)
     friction = _checks.nonnegative("friction", friction)
     n = landscape.dim
@@ -223,11 +232,11 @@ def underdamped(landscape: Landscape, *, temperature: float, friction: float) ->
 
 def _covariance(name: str, matrix: ArrayLike, dim: int) -> np.ndarray:
     """A symmetric nonnegative (dim, dim) matrix, or a ValueError."""
-    array = np.atleast_2d(np.asarray(matrix, np.float64))
-    _checks.shape(name, array, (dim, dim), f"pass a {dim} x {dim} matrix")
-    _checks.symmetric(name, array)
-    lowest, highest = np.linalg.eigvalsh(array)[[0, -1]]
+    square = np.atleast_2d(_checks.array(name, matrix))
+    _checks.shape(name, square, (dim, dim), f"pass a {dim} x {dim} matrix")
+    _checks.symmetric(name, square)
+    lowest, highest = np.linalg.eigvalsh(square)[[0, -1]]
     if lowest < -1e-12 * abs(highest):
         least = f"{lowest:.3g}"
         _checks.reject(f"least eigenvalue of {name}", least, f"{name} >= 0", "it is a covariance")
-    return array
+    return square

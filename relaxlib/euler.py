@@ -59,7 +59,7 @@ def equation_of(diffusion: Diffusion) -> Equation:
     """A diffusion's compiled functions and constants."""
     additive = not callable(diffusion.noise)
     matrix = diffusion.noise if additive else np.empty((0, 0))
-    entries = np.argwhere(matrix)
+    entries = np.ascontiguousarray(np.argwhere(matrix))
     return Equation(
         diffusion.compiled_drift,
         no_noise if additive else diffusion.compiled_noise,

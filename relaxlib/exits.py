@@ -48,7 +48,7 @@ def leave(
     seed: np.uint64,
 ) -> tuple[tuple[np.ndarray, ...], Failure | None]:
     """Exit times (n,), points (n, d), censored (n,), and the first failure if any."""
-    equation, faces, count = equation_of(diffusion), _faces(region), len(points)
+    equation, faces, count = equation_of(diffusion), faces_of(region), len(points)
     exits = np.full(count, -1.0), np.empty((count, diffusion.dim)), np.zeros(count, np.bool_)
     crew = min(get_num_threads(), -(-count // LANES))
     queues = [_queue(diffusion, count * k // crew, count * (k + 1) // crew) for k in range(crew)]
@@ -80,7 +80,7 @@ def _advance_queues(
         advance(equation, faces, queue, *rest)
 
 
-def _faces(region: Ball | Box) -> Faces:
+def faces_of(region: Ball | Box) -> Faces:
     if isinstance(region, Ball):
         return Faces(region.center, region.center, region.radius)
     return Faces(region.lower, region.upper, -1.0)
@@ -103,7 +103,7 @@ def advance(equation, faces, queue, points, first_path, seed, dt, max_steps, pai
     """Take one thread's lanes through pairs of steps; refill a lane when its path is done."""
     work = workspace(len(queue.x), len(queue.spare))
     if equation.additive:
-        _spread(equation, work.factors)
+        spread_noise(equation, work.factors)
     old, chances = np.empty(queue.x.shape), np.empty(LANES)
     for n in range(2 * pairs):
         if n % 2 == 0 and not _refill(queue, points, first_path, seed):
@@ -124,7 +124,7 @@ def advance(equation, faces, queue, points, first_path, seed, dt, max_steps, pai
 
 
 @njit(**OPTIONS)
-def _spread(equation, factors):
+def spread_noise(equation, factors):
     """Write the constants of S to every lane."""
     factors[:] = 0.0
     for e in range(len(equation.weights)):
@@ -155,9 +155,9 @@ def _settle(queue, lane, old, faces, dt, max_steps, chance, factors, exits):
     times, places, censored = exits
     path = queue.path[lane]
     if faces.radius >= 0.0:
-        left = _left_ball(queue.x, old, lane, faces, dt, chance, factors, places[path])
+        left = left_ball(queue.x, old, lane, faces, dt, chance, factors, places[path])
     else:
-        left = _left_box(queue.x, old, lane, faces, dt, chance, factors, places[path])
+        left = left_box(queue.x, old, lane, faces, dt, chance, factors, places[path])
     if left:
         times[path] = (queue.taken[lane] - 0.5) * dt
     elif queue.taken[lane] == max_steps:
@@ -167,6 +167,7 @@ def _settle(queue, lane, old, faces, dt, max_steps, chance, factors, exits):
     else:
         return
     queue.path[lane] = -1
+    queue.x[:, lane] = old[:, lane]  # an idle lane waits where the drift is known to be finite
 
 
 @njit(**LOOP)
@@ -181,7 +182,7 @@ def _crossing(before, after, variance):
 
 
 @njit(**LOOP)
-def _left_ball(x, old, lane, faces, dt, chance, factors, place):
+def left_ball(x, old, lane, faces, dt, chance, factors, place):
     """Whether a path left the ball in this step; writes the exit point to ``place``."""
     dim, rank = factors.shape[:2]
     before, after = 0.0, 0.0
@@ -208,7 +209,7 @@ def _left_ball(x, old, lane, faces, dt, chance, factors, place):
 
 
 @njit(**LOOP)
-def _left_box(x, old, lane, faces, dt, chance, factors, place):
+def left_box(x, old, lane, faces, dt, chance, factors, place):
     """Whether a path left the box in this step; writes the exit point to ``place``."""
     dim, rank = factors.shape[:2]
     stay, likeliest, face, side = 1.0, -1.0, 0, 0.0

@@ -155,12 +155,11 @@ def quadratics(matrices: ArrayLike, centers: ArrayLike) -> FiniteSum:
     >>> quadratics([0.5, 2.0], [1.0, -0.5]).grad([1.5]).tolist()
     [2.125]
     """
-    c = np.asarray(centers, np.float64)
-    c = c[:, None] if c.ndim == 1 else c
-    a = np.asarray(matrices, np.float64)
+    c = _checks.array("centers", centers)
+    c = _checks.rows("centers", c[:, None] if c.ndim == 1 else c)
+    a = _checks.array("matrices", matrices)
     a = a[:, None, None] if a.ndim == 1 else a
     _checks.shape("matrices", a, (*c.shape, c.shape[-1]), "give one (d, d) matrix per center")
-    _checks.finite("centers", c)
     for matrix in a:
         _checks.symmetric("matrices[i]", matrix)
     quadratic = Quadratic(a, np.einsum("nij,nj->ni", a, c))
@@ -191,19 +190,24 @@ def from_example(
     Returns
     -------
     FiniteSum
+
+    Raises
+    ------
+    ValueError
+        If the rows are not a finite array (N, m).
     """
-    data = np.ascontiguousarray(rows, np.float64)
-    dim = data.shape[1] - 1 if dim is None else dim
+    data = _checks.rows("rows", rows)
+    dim = _checks.count("dim", data.shape[1] - 1 if dim is None else dim)
     all_losses, all_gradients = _over_rows(loss, gradient)
 
     def losses(x: np.ndarray) -> np.ndarray:
         out = np.empty(len(data))
-        all_losses(np.ascontiguousarray(x, np.float64), data, out)
+        all_losses(_checks.point("x", x, dim), data, out)
         return out
 
     def gradients(x: np.ndarray) -> np.ndarray:
         out = np.empty((len(data), dim))
-        all_gradients(np.ascontiguousarray(x, np.float64), data, out)
+        all_gradients(_checks.point("x", x, dim), data, out)
         return out
 
     return FiniteSum(
@@ -247,7 +251,8 @@ def noise_covariance(finite_sum: FiniteSum, x: ArrayLike) -> np.ndarray:
 
 def noise_rank(finite_sum: FiniteSum, x: ArrayLike) -> int:
     """Rank of Q at x, at most min(d, N - 1): singular values above 1e-12 of the gradients' size."""
-    gradients = finite_sum.gradients(point(finite_sum, x))
+    x = point(finite_sum, x)
+    gradients = finite_sum.gradients(x)
     scale = np.linalg.norm(gradients) / np.sqrt(len(gradients))
     sizes = np.linalg.svd(centered_gradients(finite_sum, x), compute_uv=False)
     return int(np.count_nonzero(sizes > 1e-12 * scale))
@@ -255,21 +260,20 @@ def noise_rank(finite_sum: FiniteSum, x: ArrayLike) -> int:
 
 def centered_gradients(finite_sum: FiniteSum, x: ArrayLike) -> np.ndarray:
     r"""The matrix B (N, d) of rows :math:`N^{-1/2}(\nabla L_i - \nabla L)`, so that Q = B^T B."""
-    gradients = finite_sum.gradients(point(finite_sum, x))
+    x = point(finite_sum, x)
+    gradients = finite_sum.gradients(x)
     return (gradients - gradients.mean(axis=0)) / np.sqrt(len(gradients))
 
 
 def point(finite_sum: FiniteSum, x: ArrayLike) -> np.ndarray:
     """One checked point (d,)."""
-    return _checks.points("x", x, finite_sum.dim)[0][0]
+    _checks.kind("finite_sum", finite_sum, FiniteSum)
+    return _checks.point("x", x, finite_sum.dim)
 
 
 def _data(name: str, inputs: ArrayLike, other: str, targets: ArrayLike) -> tuple:
-    a, y = np.asarray(inputs, np.float64), np.asarray(targets, np.float64)
-    if a.ndim != 2 or not a.size:
-        _checks.reject(f"{name}.shape", a.shape, "inputs (N, d)", "one row per example")
-    _checks.shape(other, y, a.shape[:1], "one entry per row of inputs")
-    _checks.finite(name, a)
+    a, y = _checks.rows(name, inputs), _checks.array(other, targets)
+    _checks.shape(other, y, a.shape[:1], f"one entry per row of {name}")
     _checks.finite(other, y)
     return a, y
 

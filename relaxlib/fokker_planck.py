@@ -54,6 +54,7 @@ def evolve(operator: KolmogorovOperator, density: ArrayLike, times: ArrayLike) -
     >>> round(mean, 3), round(float(np.exp(-1)), 3)
     (0.368, 0.368)
     """
+    _checks.kind("operator", operator, KolmogorovOperator)
     times = _checks.increasing_times("times", times)
     start = _density(operator, density)
     reversible = log_weights(operator.matrix) is not None
@@ -104,6 +105,7 @@ def backward(operator: KolmogorovOperator, values: ArrayLike, times: ArrayLike) 
     >>> round(float(u.interpolate(1.0)), 3), round(float(np.exp(-2) + 0.5 * (1 - np.exp(-2))), 3)
     (0.568, 0.568)
     """
+    _checks.kind("operator", operator, KolmogorovOperator)
     times = _checks.increasing_times("times", times)
     states = [_checks.values_on(operator.grid, values).ravel()]
     lowest, highest = states[0].min(), states[0].max()
@@ -145,8 +147,8 @@ def stationary(operator: KolmogorovOperator) -> np.ndarray:
     >>> bool(np.allclose(density, gibbs(grid, potential, temperature=0.5), rtol=1e-12))
     True
     """
-    if operator.boundary == "absorbing":
-        _checks.reject("operator", "absorbing", "a chain that keeps its mass", "let it reflect")
+    _checks.kind("operator", operator, KolmogorovOperator)
+    _keeping_mass(operator, "let it reflect")
     return null_masses(operator.matrix).reshape(operator.grid.shape) / operator.volumes
 
 
@@ -154,6 +156,13 @@ def spectral_gap(operator: KolmogorovOperator) -> float:
     """Distance of the spectrum's rest from zero: the slowest rate of convergence to equilibrium.
 
     For absorbing walls the slowest rate of decay is ``-eigenvalues(operator, 1)[0]``.
+
+    Raises
+    ------
+    ValueError
+        If the operator is absorbing.
+    ArithmeticError
+        If the gap is below 1e-14 of the largest rate: rounding reaches about 1e-16 of that rate.
 
     Examples
     --------
@@ -163,7 +172,16 @@ def spectral_gap(operator: KolmogorovOperator) -> float:
     >>> round(spectral_gap(ou), 3)
     1.0
     """
-    return float(-eigenvalues(operator, 2)[1].real)
+    _checks.kind("operator", operator, KolmogorovOperator)
+    _keeping_mass(operator, "take -eigenvalues(operator, 1)[0], the slowest rate of decay")
+    gap = 0.0 - float(eigenvalues(operator, 2)[1].real)
+    level = 1e-14 * float(np.abs(operator.matrix.diagonal()).max())
+    if not gap > level:
+        raise ArithmeticError(
+            f"spectral gap: {gap:.1e} <= {level:.1e}, where rounding may be all there is; "
+            "raise the temperature, or coarsen the grid"
+        )
+    return gap
 
 
 def eigenvalues(operator: KolmogorovOperator, count: int) -> np.ndarray:
@@ -178,6 +196,7 @@ def eigenvalues(operator: KolmogorovOperator, count: int) -> np.ndarray:
     ValueError
         If ``count`` is not between 1 and the number of nodes less two.
     """
+    _checks.kind("operator", operator, KolmogorovOperator)
     count = _checks.count("count", count)
     most = operator.matrix.shape[0] - 2
     if count > most:
@@ -199,7 +218,7 @@ def gibbs(grid: Grid, potential: ArrayLike, *, temperature: float) -> np.ndarray
     [0.0, 2.0, 0.0]
     """
     temperature = _checks.positive("temperature", temperature)
-    values = _checks.values_on(grid, potential, "potential")
+    values = _values(grid, potential, "potential")
     weights = np.exp(-(values - values.min()) / temperature)
     return weights / (weights * grid.volumes).sum()
 
@@ -211,9 +230,10 @@ def expectation(grid: Grid, density: ArrayLike, values: ArrayLike) -> float:
     >>> round(expectation(grid, np.ones(101), grid.nodes[:, 0]), 12)
     0.5
     """
-    density = _checks.values_on(grid, density, "density")
-    values = _checks.values_on(grid, np.reshape(values, grid.shape))
-    return float((density * values * grid.volumes).sum())
+    density, values = _values(grid, density, "density"), _checks.array("values", values)
+    if values.shape == (density.size,):
+        values = values.reshape(grid.shape)
+    return float((density * _values(grid, values) * grid.volumes).sum())
 
 
 def mass(grid: Grid, density: ArrayLike, region: Ball | Box | np.ndarray) -> float:
@@ -236,7 +256,7 @@ def mass(grid: Grid, density: ArrayLike, region: Ball | Box | np.ndarray) -> flo
     >>> round(mass(grid, np.ones(11), Box(0.33, 0.77)), 12)
     0.44
     """
-    density = _checks.values_on(grid, density, "density")
+    density = _values(grid, density, "density")
     return float((density * grid.volumes * _shares(grid, region)).sum())
 
 
@@ -247,8 +267,7 @@ def relative_entropy(density: ArrayLike, reference: ArrayLike, grid: Grid) -> fl
     >>> relative_entropy(np.ones(101), np.ones(101), grid)
     0.0
     """
-    rho = _checks.values_on(grid, density, "density")
-    pi = _checks.values_on(grid, reference, "reference")
+    rho, pi = _nonnegative(grid, density), _nonnegative(grid, reference, "reference")
     charged = rho > 0.0
     if np.any(charged & (pi <= 0.0)):
         return np.inf
@@ -272,7 +291,7 @@ def free_energy(
     3.0
     """
     temperature = _checks.nonnegative("temperature", temperature)
-    rho = _checks.values_on(grid, density, "density")
+    rho = _nonnegative(grid, density)
     energy = expectation(grid, rho, potential)
     charged = rho > 0.0
     entropy = (rho[charged] * np.log(rho[charged]) * grid.volumes[charged]).sum()
@@ -280,17 +299,36 @@ def free_energy(
 
 
 def _density(operator: KolmogorovOperator, density: ArrayLike) -> np.ndarray:
-    rho = _checks.values_on(operator.grid, density, "density")
-    if rho.min() < 0.0:
-        _checks.reject("min density", f"{rho.min():g}", "density >= 0", "clip it, then divide")
+    rho = _nonnegative(operator.grid, density)
     total = float((rho * operator.volumes).sum())
     if abs(total - 1.0) > 1e-6:
-        _checks.reject("mass of density", f"{total:g}", "mass 1", "divide by its mass")
+        need = f"mass 1 in the operator's {operator.boundary} cells"
+        fix = "divide by (density * operator.volumes).sum()"
+        _checks.reject("mass of density", f"{total:.8g}", need, fix)
     return rho
+
+
+def _nonnegative(grid: Grid, density: ArrayLike, name: str = "density") -> np.ndarray:
+    values = _values(grid, density, name)
+    if values.min() < 0.0:
+        _checks.reject(f"min {name}", f"{values.min():g}", f"{name} >= 0", "clip it, then divide")
+    return values
+
+
+def _values(grid: Grid, values: ArrayLike, name: str = "values") -> np.ndarray:
+    _checks.kind("grid", grid, Grid)
+    return _checks.values_on(grid, values, name)
+
+
+def _keeping_mass(operator: KolmogorovOperator, fix: str) -> None:
+    if operator.boundary == "absorbing":
+        _checks.reject("operator", "absorbing", "a chain that keeps its mass", fix)
 
 
 def _shares(grid: Grid, region: Ball | Box | np.ndarray) -> np.ndarray:
     """The share of each node's cell that lies in a region."""
+    if isinstance(region, Ball | Box):
+        _checks.fits("region.dim", region.dim, "the grid's dim", grid.dim)
     if isinstance(region, Ball) and grid.dim == 1:
         region = Box(region.center - region.radius, region.center + region.radius)
     if isinstance(region, Box):

@@ -20,7 +20,12 @@ class Grid:
     Parameters
     ----------
     axes : tuple of (n_k,) float64 arrays
-        Node coordinates along each axis, as `Grid.box` makes them.
+        Node coordinates along each axis, as `Grid.box` makes them: increasing, evenly spaced.
+
+    Raises
+    ------
+    ValueError
+        If an axis is not such.
 
     Examples
     --------
@@ -32,6 +37,14 @@ class Grid:
     """
 
     axes: tuple[np.ndarray, ...]
+
+    def __post_init__(self) -> None:
+        axes = tuple(_checks.array("axis", axis) for axis in self.axes)
+        if not axes:
+            _checks.reject("axes", axes, "at least one axis", "use Grid.box")
+        for axis in axes:
+            _check_axis(axis)
+        object.__setattr__(self, "axes", axes)
 
     @classmethod
     def box(cls, lower: ArrayLike, upper: ArrayLike, shape: int | Sequence[int]) -> Grid:
@@ -94,11 +107,23 @@ class Grid:
         >>> Grid.box(0, 1, 3).sample(lambda x: x[:, 0] ** 2).tolist()
         [0.0, 0.25, 1.0]
         """
-        values = np.asarray(function(self.nodes), dtype=np.float64)
+        values = _checks.array("function(nodes)", function(self.nodes))
         if values.size != len(self.nodes):
             need = f"one value at each of the {len(self.nodes)} nodes"
             _checks.reject("function(nodes).shape", values.shape, need, "map (n, d) to (n,)")
         return values.reshape(self.shape)
+
+
+def _check_axis(axis: np.ndarray) -> None:
+    """Reject coordinates that are not finite, increasing and, to rounding, evenly spaced."""
+    if axis.ndim != 1 or len(axis) < 2:
+        _checks.reject("axis.shape", axis.shape, "two or more nodes (n,)", "use Grid.box")
+    _checks.finite("axis", axis)
+    steps, spacing = np.diff(axis), (axis[-1] - axis[0]) / (len(axis) - 1)
+    rounding = 1e-9 * spacing + 4 * np.spacing(np.abs(axis).max())
+    if not (steps.min() > 0.0 and np.abs(steps - spacing).max() <= rounding):
+        extremes = f"{steps.min():g} to {steps.max():g}"
+        _checks.reject("steps of an axis", extremes, "one positive step", "use Grid.box")
 
 
 @dataclass(frozen=True, eq=False)

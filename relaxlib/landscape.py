@@ -60,16 +60,17 @@ class Landscape:
 
     def __post_init__(self) -> None:
         lower, upper = _checks.corners(*self.box)
+        _checks.finite("box", np.array([lower, upper]))
         center = np.zeros(len(lower)) if self.center is None else self.center
         arrays = {
-            "params": np.asarray(self.params, np.float64),
+            "params": _checks.array("params", self.params),
             "box": (lower, upper),
-            "minima": np.asarray(self.minima, np.float64).reshape(-1, len(lower)),
-            "saddles": np.asarray(self.saddles, np.float64).reshape(-1, len(lower)),
-            "center": np.asarray(center, np.float64),
+            "minima": _listed("minima", self.minima, len(lower)),
+            "saddles": _listed("saddles", self.saddles, len(lower)),
+            "center": _checks.point("center", center, len(lower)),
         }
         numbers = {
-            name: float(getattr(self, name))
+            name: _checks.number(name, getattr(self, name))
             for name in ("lipschitz", "convexity", "growth", "floor")
         }
         for name, entry in (arrays | numbers).items():
@@ -148,14 +149,13 @@ class Landscape:
             _checks.reject("box", corners, f"corners with dim = {dim} entries", "match them")
         _checks.finite("box", np.array([lower, upper]))
         middle = (lower + upper) / 2
-        origin = middle if center is None else _checks.points("center", center, dim)[0][0]
+        origin = middle if center is None else _checks.point("center", center, dim)
         wells, passes = _listed("minima", minima, dim), _listed("saddles", saddles, dim)
         formula = point_formulas(value, grad, hess, dim=dim)
         places = np.random.default_rng(0).uniform(lower, upper, (4096, dim))
         lowest = lower_bound(formula, np.concatenate([places, wells]), growth, origin)
-        if floor is None:
-            floor = lowest
-        elif not -np.inf < floor <= lowest + 1e-9 * max(1.0, abs(lowest)):
+        floor = lowest if floor is None else _checks.number("floor", floor)
+        if not -np.inf < floor <= lowest + 1e-9 * max(1.0, abs(lowest)):
             need = f"floor <= {lowest:.6g}, which f + growth*|x - center|^2 takes in the box"
             _checks.reject("floor", floor, need, "lower it, or leave it out")
         check_derivatives(formula, places[:8])
@@ -262,10 +262,10 @@ def _machine_code(signature: object, function: Callable) -> Callable:
 
 
 def _listed(name: str, points: ArrayLike, dim: int) -> np.ndarray:
-    array = np.asarray(points, np.float64)
-    if array.size == 0 or (dim == 1 and array.ndim == 1):
-        array = array.reshape(-1, dim)
-    return _checks.points(name, array, dim)[0]
+    listed = _checks.array(name, points)
+    if listed.size == 0 or (dim == 1 and listed.ndim == 1):
+        listed = listed.reshape(-1, dim)
+    return _checks.points(name, listed, dim)[0]
 
 
 def sort_by_value(formula: Formula, params: np.ndarray, points: np.ndarray) -> np.ndarray:

@@ -49,10 +49,10 @@ def quadratic(hess: ArrayLike = 1.0, *, center: ArrayLike | None = None) -> Land
     >>> quadratic([[2.0, 0.0], [0.0, -1.0]])
     <Landscape quadratic: dim=2, 0 minima, 1 saddles, lipschitz=2, convexity=-1>
     """
-    matrix = np.atleast_2d(np.asarray(hess, np.float64))
+    matrix = np.atleast_2d(_checks.array("hess", hess))
     dim = len(matrix)
     _checks.symmetric("hess", matrix)
-    origin = np.zeros(dim) if center is None else _checks.points("center", center, dim)[0][0]
+    origin = np.zeros(dim) if center is None else _checks.point("center", center, dim)
     eigenvalues = np.linalg.eigvalsh(matrix)
     negative, positive = (eigenvalues < 0).sum(), (eigenvalues > 0).sum()
     return Landscape(

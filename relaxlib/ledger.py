@@ -99,7 +99,7 @@ def check(claim_id: str, ok: bool, message: str, *, printed: bool | None = None)
     >>> check("DR.Lemma1", abs(-1) < 2, "|-1| < 2")
     DR.Lemma1             holds       |-1| < 2
     >>> check("DR.Eq12", True, "slope -0.467; as printed +0.467", printed=False)
-    DR.Eq12               corrected   slope -0.467; as printed +0.467 fails
+    DR.Eq12               corrected   slope -0.467; as printed +0.467: fails
     """
     claim = _find(claim_id)
     if claim.wrong and printed is None:
@@ -113,7 +113,8 @@ def check(claim_id: str, ok: bool, message: str, *, printed: bool | None = None)
         excuse = f"{message}; but here the printed statement holds too, so it shows no error"
         raise AssertionError(_line(claim_id, "fails", excuse))
     if printed is not None:
-        message += " fails" if "as printed" in message else "; as printed it fails"
+        told = "as printed" in message
+        message = message.rstrip(",") + ": fails" if told else f"{message}; as printed it fails"
     print(_line(claim_id, claim.verdict, message))
 
 

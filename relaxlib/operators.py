@@ -102,10 +102,9 @@ def kolmogorov(
     >>> f"A x = {slope[50]:.2f} at x = {operator.grid.nodes[50, 0]:.2f}"
     'A x = -1.00 at x = 1.00'
     """
+    _checks.kind("diffusion", diffusion, Diffusion)
     _check_grid(grid, boundary)
-    if diffusion.dim != grid.dim:
-        need = f"the diffusion's dim = {diffusion.dim}"
-        _checks.reject("grid.dim", grid.dim, need, "match them")
+    _checks.fits("grid.dim", grid.dim, "the diffusion's dim", diffusion.dim)
     drift, diffusivity = diffusion.drift_at(grid.nodes), diffusion.diffusivity_at(grid.nodes)
     _checks.finite("drift at the nodes", drift)
     _checks.finite("T Q at the nodes", diffusivity)
@@ -181,10 +180,10 @@ def bernoulli(z: np.ndarray) -> np.ndarray:
 
 
 def _check_grid(grid: Grid, boundary: str) -> None:
+    _checks.kind("grid", grid, Grid)
     if grid.dim > 2:
         _checks.reject("grid.dim", grid.dim, "1 or 2", "simulate paths instead")
-    if boundary not in BOUNDARIES:
-        _checks.reject("boundary", repr(boundary), f"one of {BOUNDARIES}", "choose one")
+    _checks.choice("boundary", boundary, BOUNDARIES)
 
 
 def _lattice(scaled: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

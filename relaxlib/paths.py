@@ -53,11 +53,11 @@ def estimate(samples: ArrayLike) -> Estimate:
     >>> estimate([1.0, 2.0, 3.0, 2.0]).mean
     2.0
     """
-    array = np.asarray(samples, np.float64).ravel()
-    _checks.count("number of samples", array.size, least=2)
-    _checks.finite("samples", array)
-    stderr = array.std(ddof=1) / np.sqrt(array.size)
-    return Estimate(float(array.mean()), float(stderr), array.size)
+    values = _checks.array("samples", samples).ravel()
+    _checks.count("number of samples", values.size, least=2)
+    _checks.finite("samples", values)
+    stderr = values.std(ddof=1) / np.sqrt(values.size)
+    return Estimate(float(values.mean()), float(stderr), values.size)
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +146,8 @@ def simulate(
     Raises
     ------
     ValueError
-        If an argument is out of range, or dt beyond the stability bound of Euler's step at x0.
+        If an argument is out of range, or dt beyond the stability bound of Euler's step at x0
+        (of many starts, at a thousand).
     ArithmeticError
         If a path leaves the finite numbers; the message names path, step, position and bound.
 
@@ -158,20 +159,15 @@ def simulate(
     >>> ensemble.paths.shape, bool(abs(ensemble.paths.var() - 0.5) < 0.03)
     ((1, 10000, 1), True)
     """
-    points = _starts(diffusion, x0, paths)
+    points = _starts(diffusion, x0, paths, executor)
     dt, steps = _checks.positive("dt", dt), _checks.count("steps", steps)
-    every = 0 if save_every is None else _checks.count("save_every", save_every)
-    if every and steps % every:
-        need = f"a divisor of steps = {steps}"
-        _checks.reject("save_every", every, need, "change one of them")
-    schemes = ("euler", "leimkuhler-matthews")
-    if scheme not in schemes:
-        _checks.reject("scheme", repr(scheme), f"one of {schemes}", "choose one")
-    averaged = scheme == schemes[1]
+    every = _checks.divisor("save_every", save_every, "steps", steps)
+    _checks.choice("scheme", scheme, ("euler", "leimkuhler-matthews"))
+    averaged = scheme == "leimkuhler-matthews"
     if averaged and callable(diffusion.noise):
         need = "constant noise for averaged increments"
         _checks.reject("scheme", repr(scheme), need, 'use scheme="euler"')
-    _check_step(diffusion, points[0], dt)
+    check_step(diffusion, points, dt)
     arguments = (dt, steps, every, averaged, seed_of(rng))
     groups = _in_groups(executor, march, diffusion, points, arguments)
     times = dt * np.arange(0, steps + 1, every) if every else np.array([dt * steps])
@@ -215,7 +211,8 @@ def first_exits(
     Raises
     ------
     ValueError
-        If an argument is out of range or a start lies outside the region.
+        If an argument is out of range, a start lies outside the region, or dt is so large that
+        at x0 the noise of one step moves a path by a quarter of the region's width.
     ArithmeticError
         If a path leaves the finite numbers.
 
@@ -229,55 +226,80 @@ def first_exits(
     >>> bool(abs(sample.mean().mean - 1.0) < 0.03)
     True
     """
-    points = _starts(diffusion, x0, paths)
-    if not isinstance(region, Ball | Box):
-        _checks.reject("region", repr(region), "a Ball or a Box", "paths need its faces")
+    points = _starts(diffusion, x0, paths, executor)
+    _checks.kind("region", region, Ball, Box)
+    _checks.fits("region.dim", region.dim, "the diffusion's dim", diffusion.dim)
     outside = ~region.contains(points)
     if outside.any():
         place = points[outside][0].tolist()
         _checks.reject("x0", place, "a start inside the region", "move it")
     dt, max_steps = _checks.positive("dt", dt), _checks.count("max_steps", max_steps)
-    _check_step(diffusion, points[0], dt)
+    check_step(diffusion, points, dt)
+    _check_noise(diffusion, points, region, dt)
     arguments = (region, dt, max_steps, seed_of(rng))
     groups = _in_groups(executor, leave, diffusion, points, arguments)
     return ExitSample(*(np.concatenate(parts) for parts in zip(*groups, strict=True)))
 
 
-def _starts(diffusion: Diffusion, x0: ArrayLike, paths: int | None) -> np.ndarray:
+def _starts(
+    diffusion: Diffusion, x0: ArrayLike, paths: int | None, executor: Executor | None
+) -> np.ndarray:
     """Starting points (n, d) of all paths."""
-    points, leading = _checks.points("x0", x0, diffusion.dim)
-    if len(leading) > 1 or not len(points):
-        _checks.reject("x0.shape", np.shape(x0), "one start (d,) or starts (n, d)", "reshape it")
-    if paths is None:
-        return points
-    paths = _checks.count("paths", paths)
-    if len(points) not in (1, paths):
-        need = f"one start, or the {len(points)} of x0"
-        _checks.reject("paths", paths, need, "leave paths out")
-    return np.broadcast_to(points, (paths, diffusion.dim))
+    _checks.kind("diffusion", diffusion, Diffusion)
+    if executor is not None:
+        _checks.kind("executor", executor, Executor)
+    return _checks.starts("x0", x0, diffusion.dim, paths)
 
 
-def step_bound(diffusion: Diffusion, x: np.ndarray) -> float:
-    r"""The stability bound of Euler's step at x (d,).
+def step_bound(diffusion: Diffusion, x: np.ndarray) -> np.ndarray:
+    r"""The stability bounds of Euler's step at x (..., d), as (...).
 
     With eigenvalues :math:`\lambda` of Db(x), the least of
-    :math:`-2\operatorname{Re}\lambda/|\lambda|^2` over those that decay.
+    :math:`-2\operatorname{Re}\lambda/|\lambda|^2` over those that decay; zero where the drift
+    is not finite.
     """
-    shifts = 1e-5 * np.maximum(1.0, np.abs(x))
-    ahead = diffusion.drift_at(x + np.diag(shifts))
-    behind = diffusion.drift_at(x - np.diag(shifts))
-    if not (np.isfinite(ahead).all() and np.isfinite(behind).all()):
-        return 0.0
-    rates = np.linalg.eigvals((ahead - behind) / (2 * shifts[:, None]))
-    decaying = rates[rates.real < -1e-6 * np.abs(rates)]
-    return float(np.min(-2 * decaying.real / np.abs(decaying) ** 2, initial=np.inf))
+    shifts = 1e-5 * np.maximum(1.0, np.abs(x))[..., None] * np.eye(diffusion.dim)
+    ahead = diffusion.drift_at(x[..., None, :] + shifts)
+    behind = diffusion.drift_at(x[..., None, :] - shifts)
+    with np.errstate(over="ignore", invalid="ignore"):
+        slopes = (ahead - behind) / (2 * shifts.sum(axis=-1, keepdims=True))
+        finite = np.isfinite(slopes).all(axis=(-2, -1))
+        rates = np.linalg.eigvals(np.where(finite[..., None, None], slopes, 0.0))
+        decaying = rates.real < -1e-6 * np.abs(rates)
+        squares = np.where(decaying, np.abs(rates) ** 2, 1.0)
+        bounds = np.where(decaying, -2 * rates.real / squares, np.inf).min(axis=-1)
+    return np.where(finite, bounds, 0.0)
 
 
-def _check_step(diffusion: Diffusion, x: np.ndarray, dt: float) -> None:
-    bound = step_bound(diffusion, x)
+def check_step(diffusion: Diffusion, x: np.ndarray, dt: float) -> None:
+    """Reject a step that is not stable at the start x (d,), or at a thousand of the starts."""
+    some = _some(np.atleast_2d(x))
+    bounds = step_bound(diffusion, some)
+    bound, place = bounds.min(), f"at the start {some[np.argmin(bounds)].tolist()}"
+    if bound == 0.0:
+        _checks.reject("drift", "nan or inf", f"a finite drift {place}", "move the start")
     if dt >= bound:
-        need = f"dt < {bound:.3g}, the stability bound of Euler's step at x0"
+        need = f"dt < {bound:.3g}, the stability bound of Euler's step {place}"
         _checks.reject("dt", f"{dt:g}", need, "take a smaller dt")
+
+
+def _check_noise(diffusion: Diffusion, points: np.ndarray, region: Ball | Box, dt: float) -> None:
+    """Reject a step whose noise is not small beside the region, as seen at the starts."""
+    noise = 2 * np.diagonal(diffusion.diffusivity_at(_some(points)), axis1=1, axis2=2)
+    if isinstance(region, Ball):
+        noise, width = noise.sum(axis=1), 2 * region.radius
+    else:
+        width = region.upper - region.lower
+    with np.errstate(divide="ignore"):
+        bound = np.min((width / 4) ** 2 / noise)
+    if dt > bound:
+        need = f"dt <= {bound:.3g}, for the noise of one step to be small beside the region"
+        _checks.reject("dt", f"{dt:g}", need, "take a smaller dt")
+
+
+def _some(points: np.ndarray) -> np.ndarray:
+    """The one start of all paths, or about a thousand of their starts (n, d)."""
+    return points[:1] if points.strides[0] == 0 else points[:: 1 + len(points) // 1024]
 
 
 def _in_groups(
@@ -294,14 +316,15 @@ def _in_groups(
         groups = [job.result() for job in jobs]
     for _, failure in groups:
         if failure is not None:
-            _stop(diffusion, failure)
+            stop_at(diffusion, failure)
     return [result for result, _ in groups]
 
 
-def _stop(diffusion: Diffusion, failure: Failure) -> NoReturn:
+def stop_at(diffusion: Diffusion, failure: Failure) -> NoReturn:
     bound = step_bound(diffusion, failure.position)
     place = ", ".join(f"{entry:.4g}" for entry in failure.position)
+    limit = f"Euler's step is stable for dt < {bound:.3g}" if bound else "the drift is not finite"
     raise ArithmeticError(
-        f"path {failure.path} is not finite after step {failure.step + 1}, from x = [{place}]: "
-        f"Euler's step is stable there for dt < {bound:.3g}; take a smaller dt"
+        f"path {failure.path} is not finite after step {failure.step + 1}, from x = [{place}], "
+        f"where {limit}; take a smaller dt"
     )

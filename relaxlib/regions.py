@@ -30,16 +30,35 @@ class Ball:
     radius: float
 
     def __post_init__(self) -> None:
-        center = np.atleast_1d(np.asarray(self.center, dtype=np.float64))
-        _checks.shape("center", center, (center.size,))
+        center = np.atleast_1d(_checks.array("center", self.center))
+        _checks.shape("center", center, (max(center.size, 1),))
         _checks.finite("center", center)
         object.__setattr__(self, "center", center)
         object.__setattr__(self, "radius", _checks.positive("radius", self.radius))
 
+    @property
+    def dim(self) -> int:
+        """Dimension d."""
+        return len(self.center)
+
     def distance(self, points: ArrayLike) -> np.ndarray:
         """Signed distance to the sphere, negative inside: (..., d) -> (...)."""
-        x, leading = _checks.points("points", points, len(self.center))
+        x, leading = _checks.points("points", points, self.dim)
         return (np.linalg.norm(x - self.center, axis=1) - self.radius).reshape(leading)
+
+    def crossing(self, points: ArrayLike, steps: np.ndarray) -> np.ndarray:
+        """Fraction of steps (n, d) from inner points (n, d) at which they meet the sphere, (n,).
+
+        Above one where a step ends inside.
+
+        >>> Ball((0.0, 0.0), 2.0).crossing([[1.0, 0.0]], np.array([[4.0, 0.0]])).tolist()
+        [0.25]
+        """
+        x, _ = _checks.points("points", points, self.dim)
+        away = x - self.center
+        along, length = (away * steps).sum(axis=1), (steps**2).sum(axis=1)
+        room = self.radius**2 - (away**2).sum(axis=1)
+        return room / (along + np.sqrt(along**2 + length * room))
 
     def contains(self, points: ArrayLike) -> np.ndarray:
         """True at interior points: (..., d) -> (...) bool, a mask when given a grid's nodes."""
@@ -69,13 +88,32 @@ class Box:
         object.__setattr__(self, "lower", lower)
         object.__setattr__(self, "upper", upper)
 
+    @property
+    def dim(self) -> int:
+        """Dimension d."""
+        return len(self.lower)
+
     def distance(self, points: ArrayLike) -> np.ndarray:
         """Signed distance to the boundary, negative inside: (..., d) -> (...)."""
-        x, leading = _checks.points("points", points, len(self.lower))
+        x, leading = _checks.points("points", points, self.dim)
         beyond = np.maximum(self.lower - x, x - self.upper)
         outside = np.linalg.norm(np.maximum(beyond, 0.0), axis=1)
         inside = np.minimum(beyond.max(axis=1), 0.0)
         return (outside + inside).reshape(leading)
+
+    def crossing(self, points: ArrayLike, steps: np.ndarray) -> np.ndarray:
+        """Fraction of steps (n, d) from inner points (n, d) at which they meet a face, (n,).
+
+        Above one where a step ends inside, infinite for no step at all.
+
+        >>> Box((-1.0, -1.0), (1.0, 1.0)).crossing([[0.5, 0.0]], np.array([[1.0, 1.0]])).tolist()
+        [0.5]
+        """
+        x, _ = _checks.points("points", points, self.dim)
+        faces = np.where(steps > 0.0, self.upper, self.lower)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            fractions = np.where(steps != 0.0, (faces - x) / steps, np.inf)
+        return fractions.min(axis=1)
 
     def contains(self, points: ArrayLike) -> np.ndarray:
         """True at interior points: (..., d) -> (...) bool, a mask when given a grid's nodes."""

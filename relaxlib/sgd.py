@@ -103,23 +103,13 @@ def sgd_paths(
     >>> bool(abs(ensemble.paths.var() - 1 / 3) < 0.01)
     True
     """
-    if finite_sum.example is None:
-        need = "the formulas of one example"
-        _checks.reject("finite_sum", finite_sum, need, "build it with from_example")
-    points, leading = _checks.points("x0", x0, finite_sum.dim)
-    if len(leading) > 1 or not len(points):
-        _checks.reject("x0.shape", np.shape(x0), "one start (d,) or starts (n, d)", "reshape it")
-    if paths is not None:
-        paths = _checks.count("paths", paths)
-        if len(points) not in (1, paths):
-            _checks.reject("paths", paths, f"the {len(points)} starts of x0", "leave paths out")
-        points = np.broadcast_to(points, (paths, finite_sum.dim))
+    _check_formulas(finite_sum)
+    points = _checks.starts("x0", x0, finite_sum.dim, paths)
     lr, steps = _checks.positive("lr", lr), _checks.count("steps", steps)
     deviation = np.sqrt(_checks.nonnegative("noise_variance", noise_variance))
+    replacement = _checks.flag("replacement", replacement)
     batch = check_batch(finite_sum, batch_size, replacement)
-    every = 0 if save_every is None else _checks.count("save_every", save_every)
-    if every and steps % every:
-        _checks.reject("save_every", every, f"a divisor of steps = {steps}", "change one of them")
+    every = _checks.divisor("save_every", save_every, "steps", steps)
     settings = Settings(lr, batch, deviation, replacement, every, len(points))
     times = lr * np.arange(0, steps + 1, every) if every else np.array([lr * steps])
     return Ensemble(times, _march(finite_sum, points, settings, steps, seed_of(rng)))
@@ -162,9 +152,7 @@ def diffusion(
     >>> sde.temperature, sde.drift_at(1.0).tolist(), sde.diffusivity_at(1.0).round(12).tolist()
     (0.125, [-1.0], [[0.125]])
     """
-    if finite_sum.example is None:
-        need = "the formulas of one example"
-        _checks.reject("finite_sum", finite_sum, need, "build it with from_example")
+    _check_formulas(finite_sum)
     lr = _checks.positive("lr", lr)
     batch_size = _checks.count("batch_size", batch_size)
     noise_variance = _checks.nonnegative("noise_variance", noise_variance)
@@ -177,6 +165,13 @@ def diffusion(
         params=rows.ravel(),
         temperature=lr / (2 * batch_size),
     )
+
+
+def _check_formulas(finite_sum: FiniteSum) -> None:
+    _checks.kind("finite_sum", finite_sum, FiniteSum)
+    if finite_sum.example is None:
+        need = "the formulas of one example"
+        _checks.reject("finite_sum", finite_sum, need, "build it with from_example")
 
 
 def _march(

@@ -54,6 +54,8 @@ def sgd_moments(
     ------
     ValueError
         If the losses are not quadratic or a parameter is out of range.
+    ArithmeticError
+        If a moment overflows; the message names the step.
 
     Notes
     -----
@@ -67,17 +69,21 @@ def sgd_moments(
     >>> float(seconds[1, 0, 0])
     0.25
     """
-    _check(finite_sum, lr, batch_size, noise_variance, replacement)
+    lr, *noise_of = _checked(finite_sum, lr, batch_size, noise_variance, replacement)
     steps = _checks.count("steps", steps, least=0)
-    mean = _checks.points("start", start, finite_sum.dim)[0][0]
+    mean = _checks.point("start", start, finite_sum.dim)
     means, seconds = [mean], [np.outer(mean, mean)]
-    for _ in range(steps):
-        state = means[-1], seconds[-1]
-        noise = _noise(finite_sum, *state, batch_size, noise_variance, replacement)
-        mean, second = _step(finite_sum, *state, noise, lr)
-        means.append(mean)
-        seconds.append(second)
-    return np.array(means), np.array(seconds)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for _ in range(steps):
+            state = means[-1], seconds[-1]
+            mean, second = _step(finite_sum, *state, _noise(finite_sum, *state, *noise_of), lr)
+            means.append(mean)
+            seconds.append(second)
+    means, seconds = np.array(means), np.array(seconds)
+    failed = np.flatnonzero(~np.isfinite(seconds).all(axis=(1, 2)))
+    if len(failed):
+        raise ArithmeticError(f"moments overflow at step {failed[0]}; take a smaller lr")
+    return means, seconds
 
 
 def diffusion_moments(
@@ -113,6 +119,8 @@ def diffusion_moments(
     ------
     ValueError
         If the losses are not quadratic or a parameter is out of range.
+    ArithmeticError
+        If a moment overflows.
 
     Notes
     -----
@@ -126,8 +134,9 @@ def diffusion_moments(
     >>> round(float(second[0, 0]), 12)
     0.25
     """
-    _check(finite_sum, lr, batch_size, noise_variance, True)
-    if order not in (1, 2):
+    lr, *noise_of = _checked(finite_sum, lr, batch_size, noise_variance, True)
+    order = _checks.count("order", order)
+    if order > 2:
         _checks.reject("order", order, "1 or 2", "choose one")
     t = _checks.nonnegative("t", t)
     dim = finite_sum.dim
@@ -136,15 +145,18 @@ def diffusion_moments(
 
     def rate(mean: np.ndarray, second: np.ndarray, one: float) -> np.ndarray:
         slope, cross, _ = _gradient_moments(finite_sum, mean, second, one)
-        noise = _noise(finite_sum, mean, second, batch_size, noise_variance, True, one)
+        noise = _noise(finite_sum, mean, second, *noise_of, one)
         pull = turn @ cross
         return np.concatenate([-turn @ slope, (lr * noise - pull - pull.T).ravel(), [0.0]])
 
-    mean = _checks.points("start", start, dim)[0][0]
+    mean = _checks.point("start", start, dim)
     state = np.concatenate([mean, np.outer(mean, mean).ravel(), [1.0]])
     units = np.eye(len(state))
     columns = [rate(u[:dim], u[dim:-1].reshape(dim, dim), u[-1]) for u in units]
-    final = expm(t * np.array(columns).T) @ state
+    with np.errstate(over="ignore", invalid="ignore"):
+        final = expm(t * np.array(columns).T) @ state
+    if not np.isfinite(final).all():
+        raise ArithmeticError(f"moments overflow at t = {t:g}; take a smaller t or lr")
     return final[:dim], final[dim:-1].reshape(dim, dim)
 
 
@@ -171,7 +183,8 @@ def stationary_moments(
     Raises
     ------
     ValueError
-        If the losses are not quadratic, or second moments grow without bound at this ``lr``.
+        If the losses are not quadratic, second moments grow without bound at this ``lr``, or the
+        curvature vanishes in some direction, so that they depend on the start for ever.
 
     Examples
     --------
@@ -181,11 +194,11 @@ def stationary_moments(
     >>> round(float(second[0, 0]), 12)  # eta/(2 - eta)
     0.333333333333
     """
-    _check(finite_sum, lr, batch_size, noise_variance, replacement)
+    lr, *noise_of = _checked(finite_sum, lr, batch_size, noise_variance, replacement)
     dim = finite_sum.dim
 
     def step(mean: np.ndarray, second: np.ndarray, one: float) -> np.ndarray:
-        noise = _noise(finite_sum, mean, second, batch_size, noise_variance, replacement, one)
+        noise = _noise(finite_sum, mean, second, *noise_of, one)
         mean, second = _step(finite_sum, mean, second, noise, lr, one)
         return np.concatenate([mean, second.ravel()])
 
@@ -193,7 +206,11 @@ def stationary_moments(
     columns = [step(u[:dim], u[dim:].reshape(dim, dim), 0.0) for u in np.eye(size)]
     linear = np.array(columns).T
     radius = np.abs(np.linalg.eigvals(linear)).max()
-    if radius >= 1.0:
+    if radius > 1.0 - 1e-9:
+        least = np.linalg.eigvalsh(finite_sum.quadratic.matrices.mean(axis=0))[0]
+        if lr * least < 1e-9:
+            need = f"at least 1e-9/lr = {1e-9 / lr:g}, for the curvature vanishes in some direction"
+            _checks.reject("least curvature", f"{least:g}", need, "add a quadratic penalty")
         need = "a spectral radius of the second moments' recursion below 1"
         _checks.reject("lr", f"{lr:g} (radius {radius:.4g})", need, "take a smaller lr")
     constant = step(np.zeros(dim), np.zeros((dim, dim)), 1.0)
@@ -201,15 +218,18 @@ def stationary_moments(
     return state[:dim], state[dim:].reshape(dim, dim)
 
 
-def _check(
+def _checked(
     finite_sum: FiniteSum, lr: float, batch_size: int, noise_variance: float, replacement: bool
-) -> None:
+) -> tuple[float, int, float, bool]:
+    """The last four arguments, converted."""
+    _checks.kind("finite_sum", finite_sum, FiniteSum)
     if finite_sum.quadratic is None:
         need = "quadratic losses"
         _checks.reject("finite_sum", finite_sum, need, "use least_squares or quadratics")
-    _checks.positive("lr", lr)
-    _checks.nonnegative("noise_variance", noise_variance)
-    check_batch(finite_sum, batch_size, replacement)
+    lr = _checks.positive("lr", lr)
+    noise_variance = _checks.nonnegative("noise_variance", noise_variance)
+    replacement = _checks.flag("replacement", replacement)
+    return lr, check_batch(finite_sum, batch_size, replacement), noise_variance, replacement
 
 
 def check_batch(finite_sum: FiniteSum, batch_size: int, replacement: bool) -> int:

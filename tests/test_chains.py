@@ -44,6 +44,32 @@ def test_transient_nodes_carry_no_mass():
     np.testing.assert_allclose(null_masses(matrix), [0, 1 / 3, 2 / 3], atol=1e-15)
 
 
+def test_an_absorbing_node_has_all_the_mass():
+    np.testing.assert_array_equal(null_masses(chain([[0, 1, 0], [0, 0, 2], [0, 0, 0]])), [0, 0, 1])
+
+
+def test_masses_of_many_orders_of_magnitude():
+    up, down = np.full(39, 1e-10), np.full(39, 1e10)  # node 0 holds 1e20 times node 1, and so on
+    rates = np.diag(up, 1) + np.diag(down, -1)
+    rates[0, 39] = 1e-300  # no detailed balance
+    masses = null_masses(chain(rates))
+    np.testing.assert_allclose(masses[:3], [1.0, 1e-20, 1e-40], rtol=1e-10)
+    masses = null_masses(chain(rates[::-1, ::-1]))
+    np.testing.assert_allclose(masses[::-1][:3], [1.0, 1e-20, 1e-40], rtol=1e-10)
+
+
+def test_jumps_too_rare_to_count_are_refused():
+    rates = np.array([[0, 1, 1e-30], [1, 0, 0], [0, 0, 0.0]])
+    rates = np.block([[rates, np.zeros((3, 3))], [np.zeros((3, 3)), rates]])
+    rates[2, 3], rates[5, 0] = 1.0, 1e-200
+    with pytest.raises(ArithmeticError, match=r"stationary density: .*raise the temperature, or"):
+        null_masses(chain(rates))
+
+
+def test_a_chain_that_does_not_move_has_no_rates():
+    np.testing.assert_array_equal(spectrum(chain(np.zeros((4, 4))), 2), 0.0)
+
+
 def test_two_closed_classes_are_refused():
     with pytest.raises(ValueError, match="closed classes of nodes = 2: need one"):
         null_masses(chain([[0, 0, 0], [1, 0, 1], [0, 0, 0]]))

@@ -8,6 +8,9 @@ import pytest
 from relaxlib import _checks
 from relaxlib.grid import Grid
 
+GRID = Grid.box((0, 0), (1, 1), (2, 3))
+NO_NUMBERS = ["a", "1.0", ["1.0"], None, [None], [[1.0], [1.0, 2.0]], {"x": 1}, [1j], abs]
+
 
 def rejects(message):
     return pytest.raises(ValueError, match="^" + re.escape(message))
@@ -37,11 +40,94 @@ def test_nonnegative_rejects_what_is_not_in_the_closed_half_line(bad):
         _checks.nonnegative("t", bad)
 
 
-@pytest.mark.parametrize("bad", ["much", None, [1.0], 1j])
+@pytest.mark.parametrize("bad", ["much", "0.01", None, [1.0], 1j, True, np.array([1, 2])])
 def test_numbers_reject_what_is_no_real_number(bad):
-    for check in (_checks.positive, _checks.nonnegative, _checks.count):
-        with rejects(f"dt = {bad!r}: need a real number; pass dt as a float"):
+    checks = (_checks.positive, _checks.nonnegative, _checks.number, _checks.count)
+    for check, sort in zip(checks, ("a float", "a float", "a float", "an int"), strict=True):
+        with rejects(f"dt = {bad!r}: need a real number; pass dt as {sort}"):
             check("dt", bad)
+
+
+def test_numbers_may_be_arrays_without_axes():
+    assert _checks.number("dt", np.array(2)) == 2.0
+    assert _checks.number("dt", np.float32(0.5)) == 0.5
+
+
+def test_kind_names_the_type_and_where_it_lives():
+    _checks.kind("grid", GRID, Grid)
+    with rejects("grid = None: need type Grid; see relaxlib.grid"):
+        _checks.kind("grid", None, Grid)
+    with rejects("grid = 'line': need type Grid or int; see relaxlib.grid"):
+        _checks.kind("grid", "line", Grid, int)
+
+
+def test_long_values_are_shown_on_one_short_line():
+    assert _checks.shown(np.eye(2)) == "array([[1., 0.], [0., 1.]])"
+    assert len(_checks.shown(list(range(1000)))) <= 80
+
+
+def test_choice_and_flag():
+    _checks.choice("side", "left", ("left", "right"))
+    for bad in ("up", None, np.array(["left", "right"])):
+        with rejects(f"side = {bad!r}: need one of ('left', 'right'); choose one"):
+            _checks.choice("side", bad, ("left", "right"))
+    assert _checks.flag("swap", np.True_) is True
+    for bad in ("False", None, 1):
+        with rejects(f"swap = {bad!r}: need True or False; pass swap as a bool"):
+            _checks.flag("swap", bad)
+
+
+def test_arrays_are_float64():
+    assert _checks.array("a", [[True, 2]]).tolist() == [[1.0, 2.0]]
+    assert _checks.array("a", []).dtype == np.float64
+
+
+@pytest.mark.parametrize("bad", NO_NUMBERS)
+def test_arrays_reject_what_is_no_real_number(bad):
+    with rejects(f"a = {_checks.shown(bad)}: need an array of real numbers; pass floats"):
+        _checks.array("a", bad)
+
+
+def test_rows_are_finite_and_not_empty():
+    assert _checks.rows("a", [[1, 2]]).tolist() == [[1.0, 2.0]]
+    for bad in ([1.0, 2.0], np.zeros((0, 2)), np.zeros((2, 0))):
+        with rejects(f"a.shape = {np.shape(bad)}: need a (n, m); pass one row for each example"):
+            _checks.rows("a", bad)
+    with rejects("a[0, 1] = nan: need finite entries"):
+        _checks.rows("a", [[0.0, np.nan]])
+
+
+def test_one_point_has_no_leading_axes():
+    assert _checks.point("x", 0.5, 1).tolist() == [0.5]
+    assert _checks.point("x", [1, 2], 2).tolist() == [1.0, 2.0]
+    for shape in ((2, 2), (1, 2), (0, 2)):
+        with rejects(f"x.shape = {shape}: need one point (2,); pass one at a time"):
+            _checks.point("x", np.zeros(shape), 2)
+
+
+def test_starts_are_one_for_all_or_one_each():
+    assert _checks.starts("x0", 1.0, 1, 3).tolist() == [[1.0]] * 3
+    assert _checks.starts("x0", [[1.0], [2.0]], 1, None).tolist() == [[1.0], [2.0]]
+    with rejects("paths = 3: need one start, or the 2 of x0; leave paths out"):
+        _checks.starts("x0", [[1.0], [2.0]], 1, 3)
+    for bad in ([[[0.0]]], np.zeros((0, 1))):
+        with rejects(f"x0.shape = {np.shape(bad)}: need one start (d,) or starts (n, d)"):
+            _checks.starts("x0", bad, 1, None)
+    with rejects("x0 = None: need an array of real numbers; put the 1 coordinates"):
+        _checks.starts("x0", None, 1, None)
+
+
+def test_divisors():
+    assert _checks.divisor("every", 2, "steps", 6) == 2
+    assert _checks.divisor("every", None, "steps", 6) == 0
+    with rejects("every = 4: need a divisor of steps = 6; change one of them"):
+        _checks.divisor("every", 4, "steps", 6)
+
+
+def test_fits_compares_dimensions():
+    _checks.fits("region.dim", 2, "the grid's dim", 2)
+    with rejects("region.dim = 1: need the grid's dim = 2; match them"):
+        _checks.fits("region.dim", 1, "the grid's dim", 2)
 
 
 def test_count_returns_an_int():
@@ -124,6 +210,10 @@ def test_values_on_a_grid_reject_wrong_shape_and_nan():
         _checks.values_on(grid, np.ones((3, 2)), "density")
     with rejects("values[1, 2] = nan: need finite entries"):
         _checks.values_on(grid, [[0, 0, 0], [0, 0, np.nan]])
+    with pytest.raises(ValueError, match=r"numbers; for a function f pass grid.sample\(f\)$"):
+        _checks.values_on(grid, lambda x: x)
+    with pytest.raises(ValueError, match="need an array of real numbers"):
+        _checks.values_on(grid, np.ones(grid.shape) * (1 + 1j))
 
 
 def test_shape_rejects_and_says_reshape():
@@ -146,6 +236,9 @@ def test_corners_are_arrays():
         (0, np.nan, "lower, upper = [0.0], [nan]: need lower < upper on every axis; swap them"),
         ((0, 0), 1, "lower, upper = shapes (2,), (1,): need two corners (d,); give d entries"),
         ([[0]], [[1]], "lower, upper = shapes (1, 1), (1, 1): need two corners (d,)"),
+        ([], [], "lower, upper = shapes (0,), (0,): need two corners (d,)"),
+        ("a", 1, "lower = 'a': need an array of real numbers; pass floats"),
+        (0, 1j, "upper = 1j: need an array of real numbers; pass floats"),
     ],
 )
 def test_corners_reject_disorder_and_other_shapes(lower, upper, message):
@@ -160,6 +253,9 @@ def test_symmetric_accepts_rounding_and_rejects_the_rest():
         _checks.symmetric("hess", np.array([[1.0, 0.5], [0.0, 2.0]]))
     with rejects("hess.shape = (2, 3): need hess.shape = (2, 2)"):
         _checks.symmetric("hess", np.ones((2, 3)))
+    for empty in (np.zeros((0, 0)), np.zeros(0), np.array(1.0)):
+        with rejects(f"hess.shape = {empty.shape}: need a square matrix (d, d); reshape it"):
+            _checks.symmetric("hess", empty)
     with rejects("hess[0, 0] = nan: need finite entries"):
         _checks.symmetric("hess", np.full((2, 2), np.nan))
 
@@ -177,6 +273,7 @@ def test_increasing_times_are_an_array():
         ([], "t.shape = (0,): need one time or a sequence of times; flatten it"),
         ([[0.0, 1.0]], "t.shape = (1, 2): need one time or a sequence of times; flatten it"),
         ([0.0, np.nan], "t[1] = nan: need finite entries"),
+        ("soon", "t = 'soon': need an array of real numbers; pass floats"),
     ],
 )
 def test_increasing_times_reject(t, message):
@@ -184,7 +281,7 @@ def test_increasing_times_reject(t, message):
         _checks.increasing_times("t", t)
 
 
-@pytest.mark.parametrize("x", ["a", [[1.0], [1.0, 2.0]], {"x": 1}])
+@pytest.mark.parametrize("x", NO_NUMBERS)
 def test_points_that_are_no_numbers_are_refused(x):
-    with pytest.raises(ValueError, match="need an array of numbers; put the 1 coordinates"):
+    with pytest.raises(ValueError, match="need an array of real numbers; put the 1 coordinates"):
         _checks.points("x", x, 1)

@@ -32,6 +32,15 @@ def tilted(x, out):
     out[1, 1] = 1.0
 
 
+def lopsided(x, out):
+    out[0, 0] = out[1, 1] = 1.0
+    out[0, 1], out[1, 0] = 0.1, 0.0
+
+
+def unfilled(x, out):
+    out[0, 0] = out[1, 1] = 1.0
+
+
 def shrinking(x, t, out):
     out[0] = -x[0] * t
     out[1] = -x[1] * t
@@ -99,6 +108,12 @@ def test_underdamped_keeps_hamiltons_equations():
     np.testing.assert_allclose(diffusion.diffusivity_at(POINTS[0]), [[0, 0], [0, 0.6]])
 
 
+def test_constant_noise_may_be_a_column():
+    diffusion = Diffusion.from_functions(shrinking, [1.0, 2.0], dim=2)
+    assert diffusion.rank == 1
+    np.testing.assert_allclose(diffusion.noise, [[1.0], [2.0]])
+
+
 def test_own_functions_see_the_time():
     diffusion = Diffusion.from_functions(shrinking, np.eye(2), dim=2)
     np.testing.assert_allclose(diffusion.drift_at(POINTS, t=3.0), -3 * POINTS)
@@ -139,6 +154,51 @@ def test_factor_recovers_rank_and_matrix(dim, rank, seed):
         (
             lambda: langevin(double_well_2d(), temperature=1.0, noise_cov=[[1, 1], [0, 1]]),
             "noise_cov symmetric",
+        ),
+        (
+            lambda: langevin(double_well(), temperature=1.0, noise_cov=lambda x: x),
+            r"least eigenvalue of noise_cov\(\[.*\]\) = -.*: need noise_cov\(.*\) >= 0",
+        ),
+        (
+            lambda: langevin(double_well_2d(), temperature=1.0, noise_cov=lopsided),
+            r"\|noise_cov\(\[.*\]\) - .* = .*: need noise_cov\(.*\) symmetric",
+        ),
+        (
+            lambda: langevin(double_well_2d(), temperature=1.0, noise_cov=unfilled),
+            r"noise_cov\(\[.*\]\)\[0, 1\] = nan: need finite entries",
+        ),
+        (
+            lambda: langevin(double_well(), temperature=1.0, noise_cov="one"),
+            "noise_cov = 'one': need an array of real numbers",
+        ),
+        (lambda: langevin(None, temperature=1.0), "landscape = None: need type Landscape; see"),
+        (
+            lambda: two_scale("well", gamma=0.5, temperature=1.0, epsilon=1.0),
+            "landscape = 'well': need type Landscape",
+        ),
+        (
+            lambda: underdamped("well", temperature=1.0, friction=1.0),
+            "landscape = 'well': need type Landscape",
+        ),
+        (
+            lambda: ornstein_uhlenbeck("a", 1.0, temperature=1.0),
+            "drift_matrix = 'a': need an array of real numbers",
+        ),
+        (
+            lambda: ornstein_uhlenbeck(1.0, [[1j]], temperature=1.0),
+            r"noise_cov = \[\[1j\]\]: need an array of real numbers",
+        ),
+        (
+            lambda: Diffusion.from_functions(shrinking, np.ones((3, 2)), dim=2),
+            r"noise.shape = \(3, 2\): need noise.shape = \(2, 2\); pass a \(d, r\) matrix",
+        ),
+        (
+            lambda: Diffusion.from_functions(shrinking, np.eye(2), dim=2, rank=1),
+            r"noise.shape = \(2, 2\): need noise.shape = \(2, 1\)",
+        ),
+        (
+            lambda: Diffusion.from_functions(shrinking, "loud", dim=2),
+            "noise = 'loud': need an array of real numbers",
         ),
         (lambda: ornstein_uhlenbeck([[1.0, 2.0]], [[1.0]], temperature=1.0), "square matrix"),
         (lambda: ornstein_uhlenbeck([[np.nan]], [[1.0]], temperature=1.0), "finite entries"),

@@ -5,6 +5,7 @@ import pytest
 
 from relaxlib.finite_sums import (
     centered_gradients,
+    from_example,
     least_squares,
     logistic,
     noise_covariance,
@@ -64,6 +65,20 @@ def test_logistic_loss_never_overflows():
     [
         (lambda: least_squares([1.0, 2.0], [1.0, 2.0]), r"inputs.shape = \(2,\): need inputs"),
         (lambda: least_squares([[1.0]], [1.0, 2.0]), "targets.shape"),
+        (lambda: least_squares("a", [1.0]), "inputs = 'a': need an array of real numbers"),
+        (lambda: least_squares([[1.0]], [1j]), r"targets = \[1j\]: need an array of real numbers"),
+        (lambda: quadratics([], []), r"centers.shape = \(0, 1\): need centers \(n, m\); pass one"),
+        (lambda: quadratics(["a"], [1.0]), r"matrices = \['a'\]: need an array of real numbers"),
+        (lambda: from_example(abs, abs, [1.0]), r"rows.shape = \(1,\): need rows \(n, m\)"),
+        (lambda: from_example(abs, abs, [[1.0]]), "dim = 0: need an integer >= 1"),
+        (lambda: noise_rank("sum", [0.0]), "finite_sum = 'sum': need type FiniteSum; see relaxlib"),
+        (lambda: noise_covariance("sum", [0.0]), "finite_sum = 'sum': need type FiniteSum; see"),
+        (
+            lambda: noise_covariance(SUMS[0], np.zeros((2, 3))),
+            r"x.shape = \(2, 3\): need one point \(3,\); pass one at a time",
+        ),
+        (lambda: SUMS[0].gradients(np.zeros(2)), r"x.shape = \(2,\): need a trailing axis"),
+        (lambda: SUMS[0].losses(np.zeros(2)), r"x.shape = \(2,\): need a trailing axis"),
         (lambda: least_squares([[np.nan]], [1.0]), "finite entries"),
         (lambda: logistic([[1.0]], [0.5]), "labels = 0.5: need labels -1 or 1"),
         (lambda: quadratics([1.0, 2.0], [1.0]), "matrices.shape"),

@@ -19,7 +19,7 @@ from relaxlib.fokker_planck import (
     stationary,
 )
 from relaxlib.grid import Grid
-from relaxlib.landscapes import double_well, double_well_2d
+from relaxlib.landscapes import double_well, double_well_2d, quadratic
 from relaxlib.operators import kolmogorov, langevin_operator
 from relaxlib.regions import Ball, Box
 
@@ -175,6 +175,39 @@ ABSORBING = kolmogorov(langevin(double_well(), temperature=1.0), GRID, boundary=
     [
         (lambda: evolve(OPERATOR, -START, [0, 1]), "min density = .*: need density >= 0"),
         (lambda: evolve(OPERATOR, 2 * START, [0, 1]), "mass of density = 2: need mass 1"),
+        (
+            lambda: evolve(ABSORBING, START + 1.0, [0, 1]),
+            r"mass 1 in the operator's absorbing cells; divide by \(density \* operator.volumes\)",
+        ),
+        (lambda: evolve(OPERATOR, "flat", [0, 1]), "density = 'flat': need an array of real numb"),
+        (lambda: evolve(OPERATOR, START + 0j, [0, 1]), "density = .*: need an array of real"),
+        (lambda: evolve(OPERATOR, START, "soon"), "times = 'soon': need an array of real numbers"),
+        (lambda: evolve("A", START, [0, 1]), "operator = 'A': need type KolmogorovOperator"),
+        (lambda: backward(GRID, START, [0, 1]), "operator = Grid.*: need type KolmogorovOperator"),
+        (lambda: backward(OPERATOR, "v", [0, 1]), "values = 'v': need an array of real numbers"),
+        (lambda: stationary("A"), "operator = 'A': need type KolmogorovOperator; see relaxlib.op"),
+        (lambda: spectral_gap(None), "operator = None: need type KolmogorovOperator"),
+        (lambda: eigenvalues(None, 2), "operator = None: need type KolmogorovOperator"),
+        (
+            lambda: spectral_gap(ABSORBING),
+            r"operator = absorbing: need a chain that .*; take -eigenvalues\(operator, 1\)\[0\]",
+        ),
+        (lambda: relative_entropy(-START, START, GRID), "min density = -.*: need density >= 0"),
+        (lambda: relative_entropy(START, -START, GRID), "min reference = -.*: need reference >= 0"),
+        (
+            lambda: free_energy(-START, START, GRID, temperature=1.0),
+            "min density = -.*: need density >= 0; clip it",
+        ),
+        (lambda: free_energy(START, START, "g", temperature=1.0), "grid = 'g': need type Grid"),
+        (lambda: gibbs(None, START, temperature=1.0), "grid = None: need type Grid; see"),
+        (lambda: expectation(None, START, START), "grid = None: need type Grid"),
+        (
+            lambda: expectation(GRID, START, START[:-1]),
+            r"values.shape = \(20,\): need values.shape = \(21,\)",
+        ),
+        (lambda: mass(None, START, Box(0, 1)), "grid = None: need type Grid"),
+        (lambda: mass(GRID, START, Box((0, 0), (1, 1))), "region.dim = 2: need the grid's dim = 1"),
+        (lambda: mass(GRID, START, Ball((0, 0), 1)), "region.dim = 2: need the grid's dim = 1"),
         (lambda: evolve(OPERATOR, START[:-1], [0, 1]), "density.shape"),
         (lambda: evolve(OPERATOR, START, [1, 0]), "strictly increasing"),
         (lambda: backward(OPERATOR, np.full(21, np.nan), [0, 1]), "finite entries"),
@@ -188,3 +221,36 @@ ABSORBING = kolmogorov(langevin(double_well(), temperature=1.0), GRID, boundary=
 def test_bad_input_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_a_gap_below_rounding_is_refused():
+    wells = langevin(double_well(), temperature=0.005)
+    with pytest.raises(ArithmeticError, match=r"spectral gap: .*e-.* <= .*e-.*; raise the temper"):
+        spectral_gap(kolmogorov(wells, Grid.box(-2, 2, 201)))
+    nothing = kolmogorov(ornstein_uhlenbeck(0.0, 0.0, temperature=1.0), GRID)
+    with pytest.raises(ArithmeticError, match=r"spectral gap: 0.0e"):
+        spectral_gap(nothing)
+    np.testing.assert_array_equal(eigenvalues(nothing, 2), 0.0)
+
+
+def test_a_gap_just_above_rounding_keeps_two_digits():
+    gaps = []
+    for temperature in (0.0105, 0.011, 0.0115):
+        wells = langevin(double_well(), temperature=temperature)
+        gaps.append(spectral_gap(kolmogorov(wells, Grid.box(-2, 2, 201))))
+    slope = np.diff(np.log(gaps)) / np.diff(1 / np.array([0.0105, 0.011, 0.0115]))
+    np.testing.assert_allclose(slope, -0.25, rtol=0.02)  # Arrhenius: the barrier is 1/4
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1e-4, 1e-3])
+def test_cold_stationary_densities_sit_at_the_minimum(temperature):
+    line, plane = Grid.box(-2, 2, 101), Grid.box((-2, -2), (2, 2), (41, 41))
+    turning = ornstein_uhlenbeck([[1, 1], [-1, 1]], np.eye(2), temperature=temperature)
+    for grid, diffusion in (
+        (line, langevin(quadratic(), temperature=temperature)),
+        (plane, turning),
+    ):
+        density = stationary(kolmogorov(diffusion, grid))
+        masses = (density * grid.volumes).ravel()
+        assert masses.sum() == pytest.approx(1.0)
+        assert np.all(grid.nodes[np.argmax(masses)] == 0.0)

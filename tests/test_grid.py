@@ -58,6 +58,9 @@ def test_sample_puts_values_where_the_nodes_are():
         (0, 1, 3.5, r"shape = 3.5: need an integer >= 2"),
         (0, np.inf, 3, r"upper\[0\] = inf: need finite entries"),
         (-np.inf, 0, 3, r"lower\[0\] = -inf: need finite entries"),
+        ([], [], [], r"lower, upper = shapes \(0,\), \(0,\): need two corners"),
+        ("a", 1, 3, "lower = 'a': need an array of real numbers"),
+        (0, 1, True, "shape = .*True.*: need a real number; pass shape as an int"),
     ],
 )
 def test_box_rejects(lower, upper, shape, message):
@@ -65,10 +68,35 @@ def test_box_rejects(lower, upper, shape, message):
         Grid.box(lower, upper, shape)
 
 
+@pytest.mark.parametrize(
+    ("axes", "message"),
+    [
+        ((), r"axes = \(\): need at least one axis; use Grid.box"),
+        (([0.0],), r"axis.shape = \(1,\): need two or more nodes \(n,\); use Grid.box"),
+        (([[0.0, 1.0]],), r"axis.shape = \(1, 2\): need two or more nodes"),
+        (([0.0, np.inf],), r"axis\[1\] = inf: need finite entries"),
+        (([0.0, 1.0, 3.0],), "steps of an axis = 1 to 2: need one positive step; use Grid.box"),
+        (([0.0, 1.0], [1.0, 0.5, 0.0]), "steps of an axis = -0.5 to -0.5: need one positive"),
+        ((["a", "b"],), r"axis = \['a', 'b'\]: need an array of real numbers"),
+    ],
+)
+def test_axes_that_are_not_evenly_spaced_are_refused(axes, message):
+    with pytest.raises(ValueError, match=message):
+        Grid(axes)
+
+
+@pytest.mark.parametrize(("lower", "width"), [(0.1, 0.3), (1e6, 1.0), (-1e9, 1e-3), (0, 1e-200)])
+def test_rounding_of_evenly_spaced_axes_is_accepted(lower, width):
+    Grid((np.linspace(lower, lower + width, 1001 if abs(lower) < 1e7 else 11),))
+    assert Grid([[0, 1, 2]]).axes[0].dtype == np.float64
+
+
 def test_sample_rejects_a_function_that_does_not_give_one_value_per_node():
     need = r"function\(nodes\).shape = \(20, 2\): need one value at each of the 20 nodes"
     with pytest.raises(ValueError, match=need):
         GRID.sample(lambda x: x)
+    with pytest.raises(ValueError, match=r"function\(nodes\) = .*: need an array of real numbers"):
+        GRID.sample(lambda x: 1j * x[:, 0])
 
 
 def multilinear(x, t):

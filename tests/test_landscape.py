@@ -211,12 +211,32 @@ def test_a_small_loss_needs_a_right_gradient_too():
         ({"center": [0.0, 1.0]}, r"center.shape = \(2,\): need a trailing axis of length 1"),
         ({"floor": 0.5}, r"floor = 0.5: need floor <= -0.5069.*, which f \+ growth\*\|x - cent"),
         ({"floor": -np.inf}, r"floor = -inf: need floor <= -0.5069"),
+        ({"floor": "low"}, r"floor = 'low': need a real number; pass floor as a float"),
+        ({"lipschitz": "L"}, r"lipschitz = 'L': need a real number"),
+        ({"minima": ["a"]}, r"minima = \['a'\]: need an array of real numbers; pass floats"),
+        ({"center": [[0.0], [1.0]]}, r"center.shape = \(2, 1\): need one point \(1,\)"),
+        ({"box": ("a", 1.0)}, r"lower = 'a': need an array of real numbers"),
         ({"floor": np.nan}, r"floor = nan: need floor <= -0.5069"),
     ],
 )
 def test_bad_facts_are_rejected(facts, message):
     with pytest.raises(ValueError, match=message):
         line(ripple, ripple_slope, **facts)
+
+
+@pytest.mark.parametrize(
+    ("facts", "message"),
+    [
+        ({"box": (0.0, np.inf)}, r"box\[1, 0\] = inf: need finite entries"),
+        ({"center": [0.0, 1.0]}, r"center.shape = \(2,\): need a trailing axis of length 1"),
+        ({"params": "p"}, r"params = 'p': need an array of real numbers"),
+        ({"growth": None}, r"growth = None: need a real number"),
+    ],
+)
+def test_bad_facts_about_formulas_are_rejected(facts, message):
+    known = {"name": "ripple", "formula": double_well().formula, "box": (-1, 1), "floor": 0.0}
+    with pytest.raises(ValueError, match=message):
+        Landscape(**(known | facts))
 
 
 def test_a_pickled_landscape_keeps_formula_params_and_facts():

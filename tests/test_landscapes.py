@@ -264,6 +264,12 @@ def test_points_of_another_dimension_are_rejected():
         (lambda: landscapes.quadratic([[1, 2]]), r"hess.shape = \(1, 2\): need hess.shape"),
         (lambda: landscapes.quadratic(np.nan), r"hess\[0, 0\] = nan: need finite entries"),
         (lambda: landscapes.quadratic(1.0, center=[0, 1]), r"center.shape = \(2,\): need a trail"),
+        (lambda: landscapes.quadratic("H"), "hess = 'H': need an array of real numbers"),
+        (lambda: landscapes.quadratic([[1j]]), r"hess = \[\[1j\]\]: need an array of real numbers"),
+        (
+            lambda: landscapes.quadratic(1.0, center=[[0], [1]]),
+            r"center.shape = \(2, 1\): need one",
+        ),
         (lambda: landscapes.radial_power(0.5), r"exponent = 0.5: need exponent >= 1; take a conv"),
         (lambda: landscapes.radial_power(2.0, dim=0), r"dim = 0: need an integer >= 1"),
     ],

@@ -14,9 +14,10 @@ FOLDER = Path(relaxlib.__file__).parent
 LAYERS = (
     "_checks elementary envelopes formulas grid ledger log_convolution quadrature random regions",
     "blocks custom diffusion diffusions drifts finite_sums landscape landscapes slices",
-    "chains euler exits exponentials hamilton_jacobi multigrid operators paths selling smoothing",
-    "action asymptotics control exit_times fokker_planck gaussian homogenization learning_rates "
-    "rare_events sgd sgd_moments",
+    "black_box chains cut_cells euler exits exponentials hamilton_jacobi multigrid operators paths "
+    "selling smoothing splitting",
+    "action asymptotics control exit_bounds exit_quadrature exit_times fokker_planck gaussian "
+    "homogenization kramers_law learning_rates rare_events sgd sgd_moments",
     "deep plotting",
 )
 LAYER = {module: k for k, modules in enumerate(LAYERS) for module in modules.split()}

@@ -45,7 +45,15 @@ def test_a_wrong_print_is_shown_beside_the_truth(invented, capsys):
     check("X.wrong", True, "1.445 <= 3.437; as printed 0.941", printed=False)
     name, verdict, message = capsys.readouterr().out.split(maxsplit=2)
     assert (name, verdict) == ("X.wrong", "corrected")
-    assert message == "1.445 <= 3.437; as printed 0.941 fails\n"
+    assert message == "1.445 <= 3.437; as printed 0.941: fails\n"
+
+
+def test_a_wrong_print_without_a_number_is_said_to_fail(invented, capsys):
+    check("X.wrong", True, "1.445 <= 3.437", printed=False)
+    check("X.wrong", True, "1.445 <= 3.437; that it is less, as printed,", printed=False)
+    unsaid, said = capsys.readouterr().out.splitlines()
+    assert unsaid.endswith("1.445 <= 3.437; as printed it fails")
+    assert said.endswith("that it is less, as printed: fails")
 
 
 def test_a_wrong_print_needs_its_counterexample(invented):

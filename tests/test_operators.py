@@ -254,6 +254,30 @@ def test_bernoulli_function_is_stable():
             "grid.dim = 3: need 1 or 2",
         ),
         (lambda: langevin_operator(Grid.box(0, 1, 3), [0, 0, 0], temperature=0.0), "temperature"),
+        (
+            lambda: langevin_operator(Grid.box(0, 1, 3), double_well().value, temperature=1.0),
+            r"potential = .*: need an array of real .* a function f pass grid.sample\(f\)",
+        ),
+        (
+            lambda: langevin_operator(Grid.box(0, 1, 3), double_well(), temperature=1.0),
+            "potential = <Landscape double_well.*: need an array of real numbers",
+        ),
+        (
+            lambda: langevin_operator(Grid.box(0, 1, 3), [0, 1j, 0], temperature=1.0),
+            "potential = .*: need an array of real numbers",
+        ),
+        (
+            lambda: langevin_operator("grid", [0, 0, 0], temperature=1.0),
+            "grid = 'grid': need type Grid; see relaxlib.grid",
+        ),
+        (
+            lambda: kolmogorov(ornstein_uhlenbeck(1.0, 1.0, temperature=1.0), None),
+            "grid = None: need type Grid",
+        ),
+        (
+            lambda: kolmogorov(double_well(), Grid.box(0, 1, 3)),
+            "diffusion = <Landscape double_well.*: need type Diffusion; see relaxlib.diffusion",
+        ),
         (lambda: langevin_operator(Grid.box(0, 1, 3), [0, 0], temperature=1.0), "potential.shape"),
         (
             lambda: kolmogorov(

@@ -182,6 +182,8 @@ def test_step_bound_is_eulers():
         0.5
     )
     assert step_bound(MOTION, np.zeros(2)) == np.inf
+    well = langevin(double_well(), temperature=0.1)
+    np.testing.assert_allclose(step_bound(well, np.array([[0.0], [1.0]])), [np.inf, 1.0])
     oscillator = underdamped(quadratic(), temperature=1.0, friction=1.0)
     assert step_bound(oscillator, np.zeros(2)) == pytest.approx(1.0, rel=1e-6)
 
@@ -190,9 +192,20 @@ def test_step_bound_is_eulers():
 def test_a_path_that_is_not_finite_is_named(save_every):
     hot = langevin(double_well(), temperature=30.0)
     options = {"dt": 0.3, "steps": 1000, "rng": 0, "paths": 200, "save_every": save_every}
-    message = r"path \d+ is not finite after step \d+, from x = \[.*\]: Euler's step is stable"
+    message = r"path \d+ is not finite after step \d+, from x = \[.*\], where the drift is not"
     with pytest.raises(ArithmeticError, match=message):
         simulate(hot, 0.0, **options)
+
+
+def test_a_path_that_blows_up_slowly_is_named_with_its_bound():
+    late = Diffusion.from_functions(lambda x, t: -x if t < 50.0 else 1e200 * x, [[0.0]], dim=1)
+    with pytest.raises(ArithmeticError, match=r"where Euler's step is stable for dt < 2; take"):
+        simulate(late, 1.0, dt=0.5, steps=200, rng=0)
+
+
+def test_many_starts_are_checked_by_sample():
+    starts = np.linspace(-1.0, 1.0, 5000)[:, None]
+    assert simulate(OU, starts, dt=0.1, steps=1, rng=0).paths.shape == (1, 5000, 1)
 
 
 def test_an_exit_path_that_is_not_finite_is_named():
@@ -204,6 +217,8 @@ def test_an_exit_path_that_is_not_finite_is_named():
         first_exits(cliff, 0.0, Box(-1.0, 1e9), dt=0.1, max_steps=1000, rng=0)
 
 
+LINE = ornstein_uhlenbeck(0.0, 1.0, temperature=0.5)
+SEGMENT = Box(-1.0, 1.0)
 SAMPLE = ExitSample(np.ones(1), np.ones((1, 1)), np.ones(1, bool))
 
 
@@ -233,9 +248,50 @@ SAMPLE = ExitSample(np.ones(1), np.ones((1, 1)), np.ones(1, bool))
         ),
         (
             lambda: first_exits(OU, 0.0, np.ones(3, bool), dt=0.1, max_steps=5, rng=0),
-            "need a Ball or a Box",
+            "need type Ball or Box; see relaxlib.regions",
+        ),
+        (lambda: simulate(OU, None, dt=0.1, steps=1, rng=0), "x0 = None: need an array of real"),
+        (lambda: simulate(OU, 0.0, dt="0.1", steps=1, rng=0), "dt = '0.1': need a real number"),
+        (lambda: simulate(OU, 0.0, dt=0.1, steps=True, rng=0), "steps = True: need a real number"),
+        (
+            lambda: simulate(OU, 0.0, dt=0.1, steps=1, rng=0, paths="x"),
+            "paths = 'x': need a real number; pass paths as an int",
+        ),
+        (lambda: simulate("ou", 0.0, dt=0.1, steps=1, rng=0), "diffusion = 'ou': need type Diffu"),
+        (
+            lambda: first_exits(double_well(), 0.0, SEGMENT, dt=0.1, max_steps=5, rng=0),
+            "diffusion = <Landscape double_well.*: need type Diffusion; see relaxlib.diffusion",
+        ),
+        (
+            lambda: simulate(OU, 0.0, dt=0.1, steps=1, rng=0, executor=4),
+            "executor = 4: need type Executor; see concurrent.futures",
+        ),
+        (
+            lambda: simulate(langevin(double_well(), temperature=0.1), [[0.0], [9.0]],
+                             dt=0.1, steps=1, rng=0),
+            r"dt = 0.1: need dt < 0.00826, the stability bound .* at the start \[9.0\]",
+        ),
+        (
+            lambda: simulate(Diffusion.from_functions(lambda x, t: 1 / x, [[1.0]], dim=1), 1e-5,
+                             dt=0.1, steps=1, rng=0),
+            r"drift = nan or inf: need a finite drift at the start \[1e-05\]; move the start",
+        ),
+        (
+            lambda: first_exits(OU, 0.0, Ball((0.0, 0.0), 1.0), dt=0.1, max_steps=5, rng=0),
+            "region.dim = 2: need the diffusion's dim = 1",
+        ),
+        (
+            lambda: first_exits(LINE, 0.0, SEGMENT, dt=100.0, max_steps=5, rng=0),
+            "dt = 100: need dt <= 0.25, for the noise of one step to be small beside the region",
+        ),
+        (
+            lambda: first_exits(MOTION, [0.0, 0.0], Ball((0.0, 0.0), 1.0), dt=0.13, max_steps=5,
+                                rng=0),
+            "dt = 0.13: need dt <= 0.125, for the noise",
         ),
         (lambda: estimate([1.0]), "number of samples = 1"),
+        (lambda: estimate([1j, 2]), r"samples = \[1j, 2\]: need an array of real numbers"),
+        (lambda: estimate("ab"), "samples = 'ab': need an array of real numbers"),
         (lambda: estimate([1.0, np.inf]), "finite entries"),
     ],
 )  # fmt: skip

@@ -74,11 +74,24 @@ def test_ball_rejects_radius_and_center():
         Ball((0.0, np.nan), 1.0)
     with pytest.raises(ValueError, match=r"center.shape = \(1, 2\): need center.shape = \(2,\)"):
         Ball([[0.0, 1.0]], 1.0)
+    with pytest.raises(ValueError, match=r"center.shape = \(0,\): need center.shape = \(1,\)"):
+        Ball([], 1.0)
+    with pytest.raises(ValueError, match=r"center = \['a'\]: need an array of real numbers"):
+        Ball(["a"], 1.0)
 
 
 def test_box_rejects_disordered_corners():
     with pytest.raises(ValueError, match=r"lower, upper = \[1.0\], \[0.0\]: need lower < upper"):
         Box(1.0, 0.0)
+    with pytest.raises(ValueError, match=r"shapes \(0,\), \(0,\): need two corners"):
+        Box([], [])
+    with pytest.raises(ValueError, match="upper = 'a': need an array of real numbers"):
+        Box(0.0, "a")
+
+
+def test_dimensions():
+    assert Ball((0.0, 0.0, 1.0), 1.0).dim == 3
+    assert Box(0.0, 1.0).dim == 1
 
 
 def test_points_of_another_dimension_are_rejected():

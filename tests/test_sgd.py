@@ -171,6 +171,23 @@ def test_diverging_paths_stop_with_place_and_bound():
         sgd_paths(quadratics([1.0], [0.0]), 1.0, lr=9.0, batch_size=1, steps=5000, rng=0)
 
 
+FLAT = least_squares(np.ones((4, 2)), np.arange(4.0))
+
+
+@pytest.mark.parametrize("value", [2.0, 0.5])
+def test_moments_that_overflow_name_the_step(value):
+    one = quadratics([value], [1.0])
+    with pytest.raises(ArithmeticError, match=r"moments overflow at step \d+; take a smaller lr"):
+        sgd_moments(one, [0.0], lr=10.0, batch_size=1, steps=2000)
+
+
+@pytest.mark.parametrize("t", [1e4, 1e306])
+def test_moments_that_overflow_name_the_time(t):
+    options = {"lr": 10.0, "batch_size": 1, "t": t}
+    with pytest.raises(ArithmeticError, match=r"moments overflow at t = 1.*; take a smaller"):
+        diffusion_moments(quadratics([-1.0, 3.0], [0.0, 1.0]), [0.0], **options)
+
+
 PLAIN = FiniteSum(losses=np.sum, gradients=np.sum, size=3, dim=1)
 
 
@@ -190,11 +207,64 @@ PLAIN = FiniteSum(losses=np.sum, gradients=np.sum, size=3, dim=1)
         ),
         (
             lambda: sgd_paths(TWO, [[0.0], [1.0]], lr=1, batch_size=1, steps=5, rng=0, paths=3),
-            "paths = 3: need the 2 starts",
+            "paths = 3: need one start, or the 2 of x0",
         ),
         (
             lambda: sgd_paths(TWO, [[[0.0]]], lr=1, batch_size=1, steps=5, rng=0),
             "x0.shape",
+        ),
+        (
+            lambda: stationary_moments(FLAT, lr=0.1, batch_size=1),
+            "least curvature = .*: need .* 1e-08, for the curvature vanishes in some direc",
+        ),
+        (lambda: stationary_moments(quadratics([1.0], [0.0]), lr=2.0, batch_size=1), "lr = 2 .rad"),
+        (lambda: stationary_moments(TWO, lr="0.1", batch_size=1), "lr = '0.1': need a real number"),
+        (
+            lambda: sgd_moments(TWO, [0.0], lr=0.1, batch_size="1", steps=1),
+            "batch_size = '1': need a real number; pass batch_size as an int",
+        ),
+        (
+            lambda: diffusion_moments(TWO, [0.0], lr=0.1, batch_size=1, t=1.0, noise_variance="1"),
+            "noise_variance = '1': need a real number",
+        ),
+        (
+            lambda: diffusion_moments(TWO, [[0.0], [1.0]], lr=0.1, batch_size=1, t=1.0),
+            r"start.shape = \(2, 1\): need one point \(1,\); pass one at a time",
+        ),
+        (
+            lambda: sgd_moments(TWO, [[0.0], [1.0]], lr=0.1, batch_size=1, steps=1),
+            r"start.shape = \(2, 1\): need one point",
+        ),
+        (
+            lambda: sgd_moments(TWO, np.zeros((0, 1)), lr=0.1, batch_size=1, steps=1),
+            r"start.shape = \(0, 1\): need one point",
+        ),
+        (
+            lambda: sgd_paths(TWO, 0.0, lr=1, batch_size=1, steps=1, rng=0, replacement="False"),
+            "replacement = 'False': need True or False; pass replacement as a bool",
+        ),
+        (
+            lambda: sgd_moments(TWO, [0.0], lr=1, batch_size=1, steps=1, replacement=None),
+            "replacement = None: need True or False",
+        ),
+        (
+            lambda: sgd_paths("sum", 0.0, lr=1, batch_size=1, steps=1, rng=0),
+            "finite_sum = 'sum': need type FiniteSum; see relaxlib.finite_sums",
+        ),
+        (lambda: diffusion(None, lr=1.0, batch_size=1), "finite_sum = None: need type FiniteSum"),
+        (
+            lambda: stationary_moments("sum", lr=1.0, batch_size=1),
+            "finite_sum = 'sum': need type FiniteSum",
+        ),
+        (
+            lambda: diffusion_moments(TWO, [0.0], lr=1.0, batch_size=1, t=1.0, order=True),
+            "order = True: need a real number",
+        ),
+        (
+            lambda: diffusion_moments(
+                TWO, [0.0], lr=1.0, batch_size=1, t=1.0, order=np.array([1, 2])
+            ),
+            r"order = array\(\[1, 2\]\): need a real number",
         ),
         (lambda: stationary_moments(TWO, lr=3.0, batch_size=1), "lr = 3 .radius .*below 1"),
         (

@@ -11,6 +11,8 @@ from torch.func import functional_call, grad, vmap
 from relaxlib import _checks
 from relaxlib.finite_sums import FiniteSum
 
+_NOISY = torch.nn.modules.dropout._DropoutNd, torch.nn.modules.batchnorm._BatchNorm
+
 
 def finite_sum(
     model: torch.nn.Module,
@@ -25,11 +27,12 @@ def finite_sum(
     Parameters
     ----------
     model : torch.nn.Module
-        In double precision; without layers that mix examples, such as batch normalization.
+        In double precision; without layers that mix examples or draw at random, such as batch
+        normalization and dropout, unless `model.eval()` has stilled them.
     loss : function
         loss(outputs, targets) of a batch of one, as a scalar.
     inputs, targets : torch.Tensor
-        N examples along the first axis.
+        N examples along the first axis, inputs in double precision or integers.
 
     Returns
     -------
@@ -39,7 +42,8 @@ def finite_sum(
     Raises
     ------
     ValueError
-        If inputs and targets differ in number, or a parameter is not double precision.
+        If inputs and targets differ in number or are not finite, a parameter or input is not
+        double precision, or torch cannot evaluate loss and gradient of the examples.
 
     Examples
     --------
@@ -49,13 +53,8 @@ def finite_sum(
     >>> finite_sum(layer, square, data, torch.tensor([[0.0], [1.0]])).grad([1.0]).tolist()
     [1.5]
     """
-    if len(inputs) != len(targets):
-        need = f"one per input, {len(inputs)}"
-        _checks.reject("len(targets)", len(targets), need, "match inputs and targets")
-    parameters = {name: entry.detach() for name, entry in model.named_parameters()}
-    for name, entry in parameters.items():
-        if entry.dtype != torch.float64:
-            _checks.reject(name, entry.dtype, "torch.float64 parameters", "call model.double()")
+    _check_data(inputs, targets)
+    parameters = _parameters(model)
     sizes = [entry.numel() for entry in parameters.values()]
 
     def example_loss(weights: torch.Tensor, one: torch.Tensor, target: torch.Tensor):
@@ -66,21 +65,51 @@ def finite_sum(
         }
         return loss(functional_call(model, named, (one[None],)), target[None])
 
-    def over_examples(function: Callable) -> Callable[[np.ndarray], np.ndarray]:
+    def over_examples(function: Callable, size: int) -> Callable[[np.ndarray], np.ndarray]:
         mapped = vmap(function, in_dims=(None, 0, 0))
 
         def values(x: np.ndarray) -> np.ndarray:
-            weights = torch.as_tensor(np.asarray(x, np.float64))
-            return mapped(weights, inputs, targets).detach().numpy()
+            weights = torch.as_tensor(_checks.point("x", x, sum(sizes)))
+            return mapped(weights, inputs[:size], targets[:size]).detach().numpy()
 
         return values
 
-    return FiniteSum(
-        losses=over_examples(example_loss),
-        gradients=over_examples(grad(example_loss)),
-        size=len(inputs),
-        dim=sum(sizes),
-    )
+    size, slope = len(inputs), grad(example_loss)
+    losses, gradients = over_examples(example_loss, size), over_examples(slope, size)
+    try:
+        losses(flat_weights(model))
+        over_examples(slope, 1)(flat_weights(model))
+    except Exception as error:  # whatever the reader's model and loss raise
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        fix = "mend model, loss, inputs or targets"
+        _checks.reject("loss of one example", reason, "a scalar that torch can differentiate", fix)
+    return FiniteSum(losses=losses, gradients=gradients, size=size, dim=sum(sizes))
+
+
+def _check_data(inputs: torch.Tensor, targets: torch.Tensor) -> None:
+    for name, data in (("inputs", inputs), ("targets", targets)):
+        _checks.kind(name, data, torch.Tensor)
+        _checks.count(f"len({name})", len(data) if data.ndim else 0)
+        _checks.finite(name, data.detach().numpy())
+    if len(inputs) != len(targets):
+        need = f"one per input, {len(inputs)}"
+        _checks.reject("len(targets)", len(targets), need, "match inputs and targets")
+    if inputs.is_floating_point() and inputs.dtype != torch.float64:
+        _checks.reject("inputs", inputs.dtype, "torch.float64 inputs", "pass inputs.double()")
+
+
+def _parameters(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """The checked parameters of a model by name."""
+    _checks.kind("model", model, torch.nn.Module)
+    for name, layer in model.named_modules():
+        if layer.training and isinstance(layer, _NOISY):
+            _checks.reject(name or "model", layer, "examples that do not mix", "call model.eval()")
+    parameters = {name: entry.detach() for name, entry in model.named_parameters()}
+    _checks.count("number of parameters", len(parameters))
+    for name, entry in parameters.items():
+        if entry.dtype != torch.float64:
+            _checks.reject(name, entry.dtype, "torch.float64 parameters", "call model.double()")
+    return parameters
 
 
 def flat_weights(model: torch.nn.Module) -> np.ndarray:

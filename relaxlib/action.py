@@ -1,0 +1,189 @@
+"""The cheapest path against a drift, and its price: the geometric minimum action method."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.fft import dst
+from scipy.optimize import minimize
+
+from relaxlib import _checks
+from relaxlib.diffusion import Diffusion
+
+_WIDTH = 1e-6  # of the differences that give the slope of the action, relative to the path
+_GAIN = 1e-7  # a restart that lowers the action by less, relatively, is the last
+_RESTARTS = 30
+_EVENNESS = 1.0  # price of unequal steps along the path, in units of the first path's action
+
+
+@dataclass(frozen=True, eq=False)
+class ActionPath:
+    """A path of least action.
+
+    Parameters
+    ----------
+    action : float
+        Twice the height it climbs where the drift is a gradient and Q = I.
+    points : (images, d) float64
+        From start to end, nearly equally far apart.
+    """
+
+    action: float
+    points: np.ndarray
+
+
+def minimum_action(
+    diffusion: Diffusion, start: ArrayLike, end: ArrayLike, *, images: int = 101
+) -> ActionPath:
+    r"""Find the path that the process :math:`dX = b\,dt + \sqrt{2TQ}\,dW` takes against its drift.
+
+    Over all paths from start to end and all their durations,
+
+    .. math:: \bar I = \min\frac12\int|\dot\varphi - b(\varphi)|_{Q^{-1}}^2\,dt
+              = \min\int|\varphi'|_{Q^{-1}}|b|_{Q^{-1}} - \langle\varphi', b\rangle_{Q^{-1}}\,ds,
+
+    so that :math:`T\log E\tau\to\bar I/2` for the cheapest way out. The second form, free of
+    time, is discretized by the midpoint rule and minimized by L-BFGS from the straight line; a
+    path that must wind around an obstacle may need to be asked for in legs.
+
+    Parameters
+    ----------
+    diffusion : Diffusion
+        With noise in all directions; taken at t = 0.
+    start, end : (d,) array_like
+        Two different points.
+    images : int
+        Points on the path, at least 5; the error of the action is O(images^-2).
+
+    Returns
+    -------
+    ActionPath
+
+    Raises
+    ------
+    ValueError
+        If the points coincide or Q degenerates between them.
+    ArithmeticError
+        If the minimization does not converge.
+
+    Notes
+    -----
+    BBI appendix C; Heymann & Vanden-Eijnden (2008).
+
+    Examples
+    --------
+    >>> from relaxlib.diffusions import langevin
+    >>> from relaxlib.landscapes import double_well_2d
+    >>> path = minimum_action(langevin(double_well_2d(), temperature=0.1), [-1, 0], [0, 0])
+    >>> f"{path.action:.3f}"  # 2 (f(0, 0) - f(-1, 0))
+    '2.000'
+    """
+    images = _checks.count("images", images, 5)
+    ends = [_checks.points(n, x, diffusion.dim)[0][0] for n, x in (("start", start), ("end", end))]
+    length = float(np.linalg.norm(ends[1] - ends[0]))
+    _checks.positive("|end - start|", length, "pass two different points")
+    line = np.linspace(*ends, images)
+    noise = np.linalg.eigvalsh(diffusion.diffusivity_at(line))
+    if not np.all(noise[:, 0] > 1e-12 * noise.max()):
+        place = line[int(np.argmin(noise[:, 0]))].tolist()
+        need = "Q > 0, so that any path has a finite action"
+        _checks.reject(f"least eigenvalue of T Q at {place}", noise[:, 0].min(), need, "add noise")
+    points = ends[0] + np.linspace(0.0, 1.0, 9)[:, None] * (ends[1] - ends[0])
+    price = _EVENNESS * max(_costs(diffusion, points).sum(), 1e-12)
+    for size in _sizes(images):
+        points = _relaxed(diffusion, _resampled(points, size), price, _WIDTH * length)
+    return ActionPath(float(_costs(diffusion, points).sum()), points)
+
+
+def _sizes(images: int) -> list[int]:
+    """Numbers of points of ever finer paths, the last one ``images``."""
+    sizes = [images]
+    while sizes[0] > 16:
+        sizes.insert(0, sizes[0] // 2 + 1)
+    return sizes
+
+
+def _resampled(points: np.ndarray, size: int) -> np.ndarray:
+    """As many points as asked for, equally far apart along the polygon."""
+    along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
+    places = np.linspace(0.0, along[-1], size)
+    return np.stack([np.interp(places, along, axis) for axis in points.T], axis=1)
+
+
+def _relaxed(diffusion: Diffusion, points: np.ndarray, price: float, width: float) -> np.ndarray:
+    """The path of least action near a path, with a price on uneven steps.
+
+    The unknowns are sine coefficients divided by their frequency: L-BFGS then sees a problem
+    that does not get harder with the number of points.
+    """
+    size, length = len(points), np.linalg.norm(np.diff(points, axis=0), axis=1).sum()
+    price = price * size**3 / length**2
+    smoothing = (1.0 / np.arange(1, size - 1))[:, None]
+
+    def path(unknowns: np.ndarray) -> np.ndarray:
+        moved = points.copy()
+        moved[1:-1] += dst(unknowns.reshape(-1, diffusion.dim) * smoothing, 1, axis=0)
+        return moved
+
+    def objective(unknowns: np.ndarray) -> tuple[float, np.ndarray]:
+        moved = path(unknowns)
+        uneven, force = _unevenness(moved)
+        slope = _slope(diffusion, moved, width) + price * force
+        gradient = smoothing * dst(slope[1:-1], 1, axis=0)
+        return _costs(diffusion, moved).sum() + price * uneven, gradient.ravel()
+
+    unknowns, best = np.zeros(points[1:-1].size), np.inf
+    options = {"maxiter": 2000, "ftol": 1e-9, "gtol": 0.0, "maxcor": 30}
+    for _ in range(_RESTARTS):
+        found = minimize(objective, unknowns, jac=True, method="L-BFGS-B", options=options)
+        unknowns, gain, best = found.x, best - found.fun, found.fun
+        if gain <= _GAIN * abs(best):
+            return path(unknowns)
+    raise ArithmeticError(
+        f"minimum action: still falling by {gain:.1e} from {best:g} after {_RESTARTS} restarts; "
+        "ask for the path in legs"
+    )
+
+
+def _costs(diffusion: Diffusion, points: np.ndarray) -> np.ndarray:
+    """Action of every segment of paths (..., n, d), by the midpoint rule, (..., n - 1)."""
+    middles, steps = (points[..., 1:, :] + points[..., :-1, :]) / 2, np.diff(points, axis=-2)
+    drift = diffusion.drift_at(middles)
+    noise = diffusion.diffusivity_at(middles) / diffusion.temperature
+    weighted = np.linalg.solve(noise, np.stack([steps, drift], axis=-1))
+    lengths = np.sqrt((steps * weighted[..., 0]).sum(axis=-1))
+    speeds = np.sqrt((drift * weighted[..., 1]).sum(axis=-1))
+    return lengths * speeds - (steps * weighted[..., 1]).sum(axis=-1)
+
+
+def _slope(diffusion: Diffusion, points: np.ndarray, width: float) -> np.ndarray:
+    """Derivative of the action by the points, (n, d); every second point moves at a time."""
+    size, dim = points.shape
+    shifts = np.zeros((2, dim, size, dim))
+    for axis in range(dim):
+        for first in (0, 1):
+            shifts[first, axis, first::2, axis] = width
+    change = _costs(diffusion, np.stack([points + shifts, points - shifts]))
+    change = (change[0] - change[1]) / (2 * width)
+    around = np.pad(change, ((0, 0), (0, 0), (1, 0))) + np.pad(change, ((0, 0), (0, 0), (0, 1)))
+    slope = np.empty_like(points)
+    for first in (0, 1):
+        slope[first::2] = around[first, :, first::2].T
+    return slope
+
+
+def _unevenness(points: np.ndarray) -> tuple[float, np.ndarray]:
+    """Sum of squared differences of neighboring steps' lengths, and its derivative (n, d)."""
+    steps = np.diff(points, axis=0)
+    lengths = np.linalg.norm(steps, axis=1)
+    jumps = np.diff(lengths)
+    by_length = np.zeros_like(lengths)
+    by_length[1:] += 2 * jumps
+    by_length[:-1] -= 2 * jumps
+    pull = (by_length / np.maximum(lengths, 1e-300))[:, None] * steps
+    force = np.zeros_like(points)
+    force[1:] += pull
+    force[:-1] -= pull
+    return float(jumps @ jumps), force
