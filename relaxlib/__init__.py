@@ -12,6 +12,11 @@ through its paths or through its operator.
 ``paths``           simulated ensembles and first exits
 ``operators``       the generator on a grid, a Markov chain
 ``fokker_planck``   densities in time, equilibrium, entropies, spectrum
+``exit_times``      mean exit times, discounted problems, bounds, Kramers' law
+``exit_quadrature`` exit times on the line and on balls, to all digits
+``action``          the cheapest path against a drift
+``rare_events``     exits too rare to be simulated, by splitting
+``multigrid``       boundary-value problems in the plane, in linear time
 ``finite_sums``     losses that are means over examples, and the noise of batches
 ``sgd``             SGD itself, and the diffusion that stands for it
 ``sgd_moments``     exact moments of both on quadratic losses
@@ -25,8 +30,9 @@ through its paths or through its operator.
 Underneath, ``landscape``, ``formulas`` and ``custom`` make landscapes, ``diffusion`` and ``drifts``
 diffusions; ``random``, ``blocks``, ``euler`` and ``exits`` are the compiled paths, ``elementary``
 their functions, ``slices`` their clock; ``selling``, ``chains`` and ``exponentials`` serve the
-operators; ``quadrature``, ``log_convolution`` and ``envelopes`` are the other compiled loops;
-``_checks`` words the errors.
+operators, ``cut_cells`` their exits; ``exit_bounds`` and ``kramers_law`` belong to the exit times,
+``splitting`` to the rare events, ``black_box`` to multigrid; ``quadrature``, ``log_convolution``
+and ``envelopes`` are the other compiled loops; ``_checks`` words the errors.
 """
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"

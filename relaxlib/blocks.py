@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import lru_cache
 
 import numpy as np
 from numba import cfunc, float64, njit, void
@@ -33,6 +34,7 @@ def unpack(blocks: np.ndarray, count: int) -> np.ndarray:
     return np.ascontiguousarray(merged[(slice(None),) * leading + (slice(count),)])
 
 
+@lru_cache(maxsize=64)
 def compile_block(point: Callable, signature: object, dim: int, count: int) -> Callable:
     """A point formula point(x, t, params, out) as a cfunc that works on a block of lanes.
 

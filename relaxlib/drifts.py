@@ -1,11 +1,13 @@
 """Point formulas of drift(x, t, params, out) and noise(x, t, params, out), built from a loss.
 
 They know their dimension as a constant, so that their loops unroll and blocks of paths vectorize.
+The same loss gives the same function, which is then compiled once for all temperatures.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 from numba import njit
@@ -13,6 +15,7 @@ from numba import njit
 from relaxlib.blocks import FASTMATH
 
 
+@lru_cache(maxsize=64)
 def linear(dim: int) -> Callable:
     def drift(x, t, params, out):
         for i in range(dim):
@@ -24,6 +27,7 @@ def linear(dim: int) -> Callable:
     return drift
 
 
+@lru_cache(maxsize=64)
 def downhill(grad: Callable, dim: int) -> Callable:
     grad = _compiled(grad)
 
@@ -35,6 +39,7 @@ def downhill(grad: Callable, dim: int) -> Callable:
     return drift
 
 
+@lru_cache(maxsize=64)
 def two_scale(grad: Callable, n: int) -> Callable:
     grad = _compiled(grad)
 
@@ -49,6 +54,7 @@ def two_scale(grad: Callable, n: int) -> Callable:
     return drift
 
 
+@lru_cache(maxsize=64)
 def underdamped(grad: Callable, n: int) -> Callable:
     grad = _compiled(grad)
 
