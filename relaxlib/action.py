@@ -80,8 +80,9 @@ def minimum_action(
     >>> f"{path.action:.3f}"  # 2 (f(0, 0) - f(-1, 0))
     '2.000'
     """
+    _checks.kind("diffusion", diffusion, Diffusion)
     images = _checks.count("images", images, 5)
-    ends = [_checks.points(n, x, diffusion.dim)[0][0] for n, x in (("start", start), ("end", end))]
+    ends = [_checks.point(name, x, diffusion.dim) for name, x in (("start", start), ("end", end))]
     length = float(np.linalg.norm(ends[1] - ends[0]))
     _checks.positive("|end - start|", length, "pass two different points")
     line = np.linspace(*ends, images)

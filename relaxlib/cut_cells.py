@@ -14,18 +14,16 @@ _SHORTEST = 1e-9  # smallest fraction of a jump that is told from no jump at all
 
 def nodes_inside(operator: KolmogorovOperator, region: Ball | Box | np.ndarray) -> np.ndarray:
     """Flat mask (n,) of the nodes in a region of the operator's grid, at least one of them."""
+    _checks.kind("operator", operator, KolmogorovOperator)
     grid = operator.grid
     if isinstance(region, Ball | Box):
-        dim = len(region.center if isinstance(region, Ball) else region.lower)
-        if dim != grid.dim:
-            need = f"the grid's dim = {grid.dim}"
-            _checks.reject("dim of region", dim, need, "match them")
+        _checks.fits("region.dim", region.dim, "the grid's dim", grid.dim)
         inside = region.contains(grid.nodes)
     else:
         inside = np.asarray(region)
         if inside.dtype != np.bool_:
             need = "a Ball, a Box or a boolean array"
-            _checks.reject("region", f"an array of {inside.dtype}", need, "compare it with a level")
+            _checks.reject("region", _checks.shown(region), need, "compare values with a level")
         _checks.shape("region", inside, grid.shape)
         inside = inside.ravel()
     if not inside.any():

@@ -110,6 +110,10 @@ def exit_time_bounds(
     >>> f"{bounds.lower:.2f} < 66.23 < {bounds.upper:.2f}"
     '5.00 < 66.23 < 294.83'
     """
+    _checks.kind("diffusion", diffusion, Diffusion)
+    _checks.kind("region", region, Ball, Box)
+    _checks.fits("region.dim", region.dim, "the diffusion's dim", diffusion.dim)
+    sharp = _checks.flag("sharp", sharp)
     if diffusion.landscape is None or not diffusion.temperature > 0.0:
         need = "Langevin dynamics with a landscape and T > 0"
         _checks.reject("diffusion", repr(diffusion), need, "build it with langevin")
@@ -180,8 +184,7 @@ def _upper(
     slope: float | None,
     sharp: bool,
 ) -> np.ndarray:
-    v = np.atleast_1d(np.asarray(direction, np.float64))
-    _checks.shape("direction", v, (diffusion.dim,))
+    v = _checks.point("direction", direction, diffusion.dim)
     length = _checks.positive("|direction|", np.linalg.norm(v), "pass a vector that is not zero")
     v = v / length
     floor = _checks.positive("noise_floor", noise_floor)

@@ -69,10 +69,12 @@ def interval_exit_time(
     >>> f"{interval_exit_time(cold, -1.0, lower=-np.inf, upper=1.0):.5e}"
     '2.19864e+09'
     """
+    _checks.kind("diffusion", diffusion, Diffusion)
     if diffusion.dim != 1:
         _checks.reject("diffusion.dim", diffusion.dim, "1", "use mean_exit_time on an operator")
-    starts = np.asarray(x, np.float64)
+    starts = _checks.array("x", x)
     _checks.finite("x", starts)
+    lower, upper = _checks.number("lower", lower), _checks.number("upper", upper)
     if not lower < upper or (np.isinf(lower) and np.isinf(upper)):
         ends = f"({lower:g}, {upper:g})"
         _checks.reject("(lower, upper)", ends, "lower < upper, one of them finite", "mend them")
@@ -145,10 +147,11 @@ def radial_exit_time(
     >>> f"{radial_exit_time(profile, 0.0, radius=1.0, dim=2):.3f}"
     '1244.675'
     """
+    _checks.kind("profile", profile, Diffusion)
     if profile.dim != 1:
         _checks.reject("profile.dim", profile.dim, "1", "pass the radial drift as a 1-d diffusion")
     radius, dim = _checks.positive("radius", radius), _checks.count("dim", dim)
-    starts = np.asarray(distance, np.float64)
+    starts = _checks.array("distance", distance)
     _checks.finite("distance", starts)
     outside = (starts < 0.0) | (starts > radius)
     if outside.any():

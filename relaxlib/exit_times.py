@@ -129,6 +129,7 @@ def feynman_kac(
     >>> round(1 - 0.5 * float(w[200]), 4), round(float(1 / np.cosh(1.0)), 4)
     (0.6481, 0.6481)
     """
+    _checks.kind("operator", operator, KolmogorovOperator)
     discount = _checks.nonnegative("discount", discount)
     values = _checks.values_on(operator.grid, source, "source").ravel()
     inside = nodes_inside(operator, region)

@@ -89,9 +89,9 @@ def kramers(
     >>> f"{law:.2f}"  # pi sqrt(2) exp(5)
     '659.38'
     """
+    _checks.kind("landscape", landscape, Landscape)
     temperature = _checks.positive("temperature", temperature)
-    if event not in EVENTS:
-        _checks.reject("event", repr(event), f"one of {EVENTS}", "choose one")
+    _checks.choice("event", event, EVENTS)
     bottom, top = _critical(landscape, "minimum", minimum), _critical(landscape, "saddle", saddle)
     well, peak = landscape.hess(bottom), landscape.hess(top)
     negative = [int((np.linalg.eigvalsh(hess) < 0.0).sum()) for hess in (well, peak)]
@@ -154,6 +154,7 @@ def relevant_saddle(
     >>> round(relevant_saddle(mueller_brown(), wells[0], wells[1]).height, 2)
     -40.66
     """
+    _checks.kind("landscape", landscape, Landscape)
     if landscape.dim > 2:
         _checks.reject("landscape.dim", landscape.dim, "1 or 2", "pass the saddle that you know")
     grid = Grid.box(*landscape.box, [_checks.count("resolution", resolution, 3)] * landscape.dim)
@@ -175,7 +176,7 @@ def relevant_saddle(
 
 
 def _critical(landscape: Landscape, name: str, x: ArrayLike) -> np.ndarray:
-    point = _checks.points(name, x, landscape.dim)[0][0]
+    point = _checks.point(name, x, landscape.dim)
     steepness = float(np.linalg.norm(landscape.grad(point)))
     if steepness > 1e-6 * (1.0 + np.abs(landscape.hess(point)).max()):
         need = "zero: it must be a critical point of f"
@@ -213,7 +214,7 @@ def _check_gradient(landscape: Landscape, noise: Diffusion, path: np.ndarray) ->
 
 def _node(grid: Grid, name: str, x: ArrayLike) -> int:
     """Flat index of the node nearest to a point of the box."""
-    point = _checks.points(name, x, grid.dim)[0][0]
+    point = _checks.point(name, x, grid.dim)
     first, last = (np.array([axis[end] for axis in grid.axes]) for end in (0, -1))
     if np.any((point < first) | (point > last)):
         need = f"a point in [{first.tolist()}, {last.tolist()}]"
