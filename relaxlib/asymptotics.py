@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,7 +13,7 @@ from scipy.stats import multivariate_normal
 
 from relaxlib import _checks
 from relaxlib.cut_cells import nodes_inside
-from relaxlib.diffusions import langevin
+from relaxlib.diffusions import Diffusion, langevin
 from relaxlib.exit_times import feynman_kac
 from relaxlib.gaussian import stationary_covariance
 from relaxlib.grid import Grid
@@ -23,6 +23,7 @@ from relaxlib.operators import KolmogorovOperator
 from relaxlib.regions import Ball, Box
 
 _GAUSS = 0.5 + np.array([[-1.0], [1.0]]) / np.sqrt(12.0)  # two points on [0, 1], equal weights
+_NO_MASS = 1e-15  # shares of the mass below this are rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,10 +36,6 @@ class GaussianMixture:
     means : (m, d) array_like
     covs : (m, d, d) array_like
 
-    Raises
-    ------
-    ValueError
-        If the shapes do not match.
     """
 
     masses: ArrayLike
@@ -52,26 +49,21 @@ class GaussianMixture:
             "covs": _checks.array("covs", self.covs),
         }
         _checks.shape("masses", arrays["masses"], means.shape[:1], "pass one for each mean")
-        _checks.shape("covs", arrays["covs"], (*means.shape, means.shape[1]), "pass (d, d) matrices")
+        _checks.shape(
+            "covs", arrays["covs"], (*means.shape, means.shape[1]), "pass (d, d) matrices"
+        )
         for name, entry in (arrays | {"means": means}).items():
             object.__setattr__(self, name, entry)
 
     def density(self, grid: Grid) -> np.ndarray:
-        """Density at the nodes of a grid, of shape ``grid.shape``.
-
-        Raises
-        ------
-        ValueError
-            If the dimensions differ, or a covariance is singular: then there is no density.
-        """
+        """Density on a grid, of shape ``grid.shape``; no covariance may be singular."""
         _checks.kind("grid", grid, Grid)
         _checks.fits("grid.dim", grid.dim, "the mixture's dim", self.means.shape[1])
-        for cov in self.covs:
-            lowest, highest = np.linalg.eigvalsh(cov)[[0, -1]]
-            if not lowest > 1e-14 * highest:
-                need = "a positive definite matrix, for a density to exist"
-                fix = "take its marginal in the directions of the noise"
-                _checks.reject("least eigenvalue of a covariance", f"{lowest:.3g}", need, fix)
+        least = np.linalg.eigvalsh(self.covs)[:, 0].min()
+        if not least > 0.0:
+            need = "positive definite matrices, for a density to exist"
+            fix = "take the marginal in the directions of the noise"
+            _checks.reject("least eigenvalue of covs", f"{least:.3g}", need, fix)
         parts = zip(self.masses, self.means, self.covs, strict=True)
         total = sum(m * multivariate_normal(mean, cov).pdf(grid.nodes) for m, mean, cov in parts)
         return total.reshape(grid.shape)
@@ -116,31 +108,240 @@ def gaussian_mixture(
 
     Notes
     -----
-    BBI (18) with the Jacobian :math:`T^{-d/2}` that it lacks.
+    BBI (18), where the Jacobian :math:`T^{-d/2}` is missing.
 
     Examples
     --------
     >>> from relaxlib.landscapes import lipschitz_double_well
     >>> mixture = gaussian_mixture(lipschitz_double_well(), temperature=0.05)
     >>> mixture.means.ravel().round(3).tolist(), mixture.masses.round(3).tolist()
-    ([1.073, -0.83], [0.974, 0.026])
+    ([1.073, -0.83], [0.976, 0.024])
     """
     _checks.kind("landscape", landscape, Landscape)
     temperature = _checks.positive("temperature", temperature)
     noise = langevin(landscape, temperature=1.0, noise_cov=noise_cov)
     if not len(landscape.minima):
         _checks.reject("minima listed", 0, "at least one", "build the landscape with its minima")
-    q, hess = noise.diffusivity_at(landscape.minima), landscape.hess(landscape.minima)
+    wells = landscape.minima
+    pairs = zip(landscape.hess(wells), noise.diffusivity_at(wells), strict=True)
+    covs = [stationary_covariance(*pair, temperature=temperature) for pair in pairs]
     if masses is None:
-        isotropic = not callable(noise.noise) and np.all(q == q[0, 0, 0] * np.eye(noise.dim))
-        if noise.dim > 1 and not isotropic:
-            need = "Q = qI, or one dimension, where the masses are known"
-            _checks.reject("noise_cov", "this Q", need, "pass masses=, e.g. well_masses(...)")
-        barriers = _potentials(landscape, noise) if noise.dim == 1 else None
-        depths = landscape.value(landscape.minima) / q[0, 0, 0] if barriers is None else barriers
-        widths = np.linalg.det(q[:, :1, :1] * hess if noise.dim == 1 else hess)
-        logs = -depths / temperature - np.log(widths) / 2
-        masses = np.exp(logs - logs.max())
-        masses /= masses.sum()
-    covs = [stationary_covariance(h, s, temperature=temperature) for h, s in zip(hess, q, strict=True)]
-    return GaussianMixture(masses, landscape.minima, np.array(covs))
+        masses = _laplace_masses(landscape, noise, temperature)
+    return GaussianMixture(masses, wells, covs)
+
+
+def well_masses(grid: Grid, density: ArrayLike, landscape: Landscape) -> np.ndarray:
+    """Mass of a density in the basin of attraction of every minimum under gradient descent.
+
+    On the line basins are cut at the highest points in between, through the cells; in the plane
+    a node belongs to the minimum that steepest descent over the grid leads to.
+
+    Parameters
+    ----------
+    grid : Grid
+    density : (..., *grid.shape) array_like
+        One density, or densities in time.
+    landscape : Landscape
+        With all its minima, in one or two dimensions.
+
+    Returns
+    -------
+    (..., m) float64
+        In the order of ``landscape.minima``.
+
+    Raises
+    ------
+    ValueError
+        If dimensions or shapes do not fit.
+    ArithmeticError
+        If steepest descent ends at a node that is not next to a listed minimum.
+
+    Examples
+    --------
+    >>> from relaxlib.fokker_planck import gibbs
+    >>> from relaxlib.landscapes import double_well
+    >>> grid = Grid.box(-2, 2, 201)
+    >>> law = gibbs(grid, grid.sample(double_well().value), temperature=0.1)
+    >>> well_masses(grid, law, double_well()).round(12).tolist()
+    [0.5, 0.5]
+    """
+    _checks.kind("grid", grid, Grid)
+    _checks.kind("landscape", landscape, Landscape)
+    _checks.fits("grid.dim", grid.dim, "the landscape's dim", landscape.dim)
+    densities = _checks.array("density", density)
+    _checks.shape("density", densities, (*densities.shape[: -grid.dim], *grid.shape))
+    shares = _intervals(grid, landscape) if grid.dim == 1 else _basins(grid, landscape)
+    return np.tensordot(
+        densities * grid.volumes, shares, (range(-grid.dim, 0), range(1, grid.dim + 1))
+    )
+
+
+def committor(
+    operator: KolmogorovOperator,
+    start_set: Ball | Box | np.ndarray,
+    end_set: Ball | Box | np.ndarray,
+) -> np.ndarray:
+    r"""The probability h to reach the end set before the start set: :math:`Ah = 0` elsewhere.
+
+    Parameters
+    ----------
+    operator : KolmogorovOperator
+    start_set, end_set : Ball, Box or boolean array of ``grid.shape``
+        h is 0 on the nodes of the first and 1 on those of the second.
+
+    Returns
+    -------
+    float64 array of shape ``grid.shape``
+
+    Raises
+    ------
+    ValueError
+        If a set has no node, the sets meet, or the process may avoid both for ever.
+    ArithmeticError
+        As in `exit_times.mean_exit_time`.
+
+    Examples
+    --------
+    >>> from relaxlib.operators import langevin_operator
+    >>> grid = Grid.box(0, 1, 11)
+    >>> brownian = langevin_operator(grid, np.zeros(11), temperature=0.5)
+    >>> committor(brownian, Box(-0.1, 0.05), Box(0.95, 1.1))[:4].round(12).tolist()
+    [0.0, 0.1, 0.2, 0.3]
+    """
+    _checks.kind("operator", operator, KolmogorovOperator)
+    start, end = (nodes_inside(operator, region) for region in (start_set, end_set))
+    shared = int((start & end).sum())
+    if shared:
+        _checks.reject("nodes in both sets", shared, "sets that do not meet", "make them smaller")
+    shape = operator.grid.shape
+    into_end = (operator.matrix @ end.astype(float)).reshape(shape)
+    between = ~(start | end).reshape(shape)
+    return end.reshape(shape) + feynman_kac(operator, into_end, discount=0.0, region=between)
+
+
+def wasserstein(grid: Grid, density: ArrayLike, other: ArrayLike, *, order: int = 1) -> float:
+    r"""Wasserstein distance of two densities on the line,
+    :math:`W_p^p = \int_0^1|F^{-1} - G^{-1}|^p`.
+
+    A density is constant on the cell of each node; a point mass is as wide as its cell.
+
+    Parameters
+    ----------
+    grid : Grid
+        In one dimension.
+    density, other : (n,) array_like
+        Nonnegative, of mass one.
+    order : {1, 2}
+        p.
+
+    Returns
+    -------
+    float
+        The distance, not its power.
+
+    Raises
+    ------
+    ValueError
+        If the grid is not one-dimensional, or a mass is not one.
+
+    Examples
+    --------
+    >>> from relaxlib.fokker_planck import gibbs
+    >>> grid = Grid.box(-8, 8, 801)
+    >>> a, b = (gibbs(grid, (grid.axes[0] - m) ** 2 / 2, temperature=1.0) for m in (0.0, 0.5))
+    >>> round(wasserstein(grid, a, b), 6), round(wasserstein(grid, a, b, order=2), 6)
+    (0.5, 0.5)
+    """
+    _checks.kind("grid", grid, Grid)
+    if grid.dim != 1:
+        _checks.reject("grid.dim", grid.dim, "1", "compare marginals")
+    if order not in (1, 2):
+        _checks.reject("order", order, "1 or 2", "choose one")
+    edges = _edges(grid)
+    levels = [_levels(grid, *pair) for pair in (("density", density), ("other", other))]
+    merged = np.union1d(*levels)
+    widths = np.diff(merged)
+    seen = widths > _NO_MASS
+    between = merged[:-1][seen] + widths[seen] * _GAUSS
+    first, second = (np.interp(between, level, edges) for level in levels)
+    return float((np.abs(first - second) ** order).mean(axis=0) @ widths[seen]) ** (1 / order)
+
+
+def _laplace_masses(landscape: Landscape, noise: Diffusion, temperature: float) -> np.ndarray:
+    """Masses of the wells by Laplace's method, for ``noise`` = (S with SS^T = 2Q)."""
+    q, hess = noise.diffusivity_at(landscape.minima), landscape.hess(landscape.minima)
+    if noise.dim == 1:
+
+        def slope(x: float) -> float:
+            return float(landscape.grad(x)[0] / noise.diffusivity_at(x)[0, 0])
+
+        ends = landscape.minima[:, 0]
+        depths = np.array([quad(slope, ends[0], end, epsabs=1e-12)[0] for end in ends])
+        widths = (q * hess)[:, 0, 0]
+    elif callable(noise.noise) or not np.allclose(q[0], q[0, 0, 0] * np.eye(noise.dim), 1e-12):
+        need = "a multiple of the identity, or one dimension, for the masses to have a formula"
+        _checks.reject(
+            "noise_cov", q[0].tolist(), need, "pass masses, for example well_masses(...)"
+        )
+    else:
+        depths, widths = landscape.value(landscape.minima) / q[0, 0, 0], np.linalg.det(hess)
+    weights = np.exp(-(depths - depths.min()) / temperature) / np.sqrt(widths)
+    return weights / weights.sum()
+
+
+def _edges(grid: Grid) -> np.ndarray:
+    """Ends of the cells of a 1-d grid, (n + 1,)."""
+    axis = grid.axes[0]
+    return np.concatenate([axis[:1], (axis[1:] + axis[:-1]) / 2, axis[-1:]])
+
+
+def _levels(grid: Grid, name: str, density: ArrayLike) -> np.ndarray:
+    """The distribution function at the ends of the cells, (n + 1,)."""
+    masses = _checks.values_on(grid, density, name) * grid.volumes
+    total = masses.sum()
+    if masses.min() < 0.0 or abs(total - 1.0) > 1e-6:
+        fix = "divide by (density * grid.volumes).sum()"
+        _checks.reject(f"mass of {name}", f"{total:.8g}", "a nonnegative density of mass 1", fix)
+    return np.concatenate([[0.0], np.cumsum(masses / total)])
+
+
+def _intervals(grid: Grid, landscape: Landscape) -> np.ndarray:
+    """Share of every cell of a 1-d grid in the basin of each minimum, (m, n)."""
+    order = np.argsort(landscape.minima[:, 0])
+    wells = landscape.minima[order]
+    tops = [relevant_saddle(landscape, *pair).point[0] for pair in pairwise(wells)]
+    cuts = np.concatenate([[-np.inf], tops, [np.inf]])
+    edges = _edges(grid)
+    inside = np.minimum(edges[1:], cuts[1:, None]) - np.maximum(edges[:-1], cuts[:-1, None])
+    shares = np.empty_like(inside)
+    shares[order] = np.maximum(inside, 0.0) / np.diff(edges)
+    return shares
+
+
+def _basins(grid: Grid, landscape: Landscape) -> np.ndarray:
+    """Whether steepest descent from each node of a grid ends at each minimum, (m, *grid.shape)."""
+    values = grid.sample(landscape.value)
+    framed = np.pad(values, 1, constant_values=np.inf)
+    index = np.pad(np.arange(values.size).reshape(grid.shape), 1)
+    best, lower = np.zeros(grid.shape), np.arange(values.size).reshape(grid.shape)
+    for step in product((-1, 0, 1), repeat=grid.dim):
+        if not any(step):
+            continue
+        window = tuple(slice(1 + k, 1 + k + n) for k, n in zip(step, grid.shape, strict=True))
+        slope = (values - framed[window]) / np.linalg.norm(step * grid.spacings)
+        lower = np.where(slope > best, index[window], lower)
+        best = np.maximum(slope, best)
+    lower = lower.ravel()
+    while not np.array_equal(lower, lower[lower]):
+        lower = lower[lower]
+    bottoms, basin = np.unique(lower, return_inverse=True)
+    away = (grid.nodes[bottoms, None] - landscape.minima) / grid.spacings
+    far = np.abs(away).max(axis=2)
+    if not np.all(far.min(axis=1) <= 2.0):
+        stray = grid.nodes[bottoms[np.argmax(far.min(axis=1))]].tolist()
+        raise ArithmeticError(
+            f"steepest descent ends at {stray}, farther than two spacings from every listed "
+            "minimum; list it among the minima, or refine the grid"
+        )
+    owner = np.argmin(far, axis=1)[basin].reshape(grid.shape)
+    return np.stack([owner == k for k in range(len(landscape.minima))])

@@ -117,6 +117,10 @@ def exit_time_bounds(
     if diffusion.landscape is None or not diffusion.temperature > 0.0:
         need = "Langevin dynamics with a landscape and T > 0"
         _checks.reject("diffusion", repr(diffusion), need, "build it with langevin")
+    if noise_ceiling is None and convexity != 0.0:
+        _checks.reject("noise_ceiling", None, "a sigma > 0 with convexity", "pass noise_ceiling")
+    if direction is None and slope is not None:
+        _checks.reject("direction", None, "a vector v with slope", "pass direction")
     points, leading = _checks.points("x", x, diffusion.dim)
     if not region.contains(points).all():
         place = points[~region.contains(points)][0].tolist()
@@ -166,7 +170,8 @@ def _lower(
     spread = np.linalg.eigvalsh(diffusion.diffusivity_at(places)).max(axis=1) / temperature
     _hold(places, ceiling - spread, "Q <= noise_ceiling * I", "raise noise_ceiling")
     curvature = np.linalg.eigvalsh(landscape.hess(places)).min(axis=1)
-    _hold(places, curvature - convexity, "hess f >= convexity * I", "lower convexity")
+    fix = "lower convexity" if convexity > 0.0 else "take a ball on which f is convex"
+    _hold(places, curvature - convexity, "hess f >= convexity * I", fix)
     distance = np.linalg.norm(points - region.center, axis=1)
     if sharp:
         profile = ornstein_uhlenbeck(convexity, ceiling, temperature=temperature)
@@ -220,4 +225,5 @@ def _hold(places: np.ndarray, room: np.ndarray, need: str, fix: str) -> None:
     """Reject where ``room`` is negative beyond rounding."""
     worst = int(np.argmin(room))
     if room[worst] < -_ROUNDING * (1.0 + np.abs(room).max()):
-        _checks.reject(f"hypothesis at {places[worst].tolist()}", f"{room[worst]:g}", need, fix)
+        place = places[worst].tolist()
+        _checks.reject(f"room in the hypothesis at {place}", f"{room[worst]:g}", need, fix)

@@ -20,6 +20,8 @@ Field = Callable[[np.ndarray], np.ndarray]
 _POINTS = 16
 _NODES, _WEIGHTS = legendre.leggauss(_POINTS)
 _CHANGE = 2.0  # largest change of the logarithm across a panel
+_PANELS = 256, 200_000  # panels of equal width to begin with, and at most
+_DISAGREEMENT = 1e-11  # of S across a panel, by one panel and by its halves
 _DEPTH = 80.0  # the tail of a well is cut where it is e^{-80} of its bottom
 _HALVINGS = 45  # panels shrink toward the center of a ball down to 2^-45 of its radius
 
@@ -27,7 +29,7 @@ _HALVINGS = 45  # panels shrink toward the center of a ball down to 2^-45 of its
 def interval_exit_time(
     diffusion: Diffusion, x: ArrayLike, *, lower: float, upper: float
 ) -> np.ndarray:
-    r"""Mean exit time of a diffusion on the line from an interval, to 1e-8 of itself.
+    r"""Mean exit time of a diffusion on the line from an interval, to about 1e-8 of itself.
 
     With the scale :math:`s' = e^{S}`, :math:`S' = -b/(TQ)`, and the speed
     :math:`m = e^{-S}/(TQ)`,
@@ -56,6 +58,8 @@ def interval_exit_time(
     ValueError
         If a point lies outside, both ends are infinite, TQ vanishes, or nothing confines the
         process on the side of an infinite end.
+    ArithmeticError
+        If the time overflows, or more than 200 000 panels would be needed.
 
     Notes
     -----
@@ -135,6 +139,8 @@ def radial_exit_time(
     ------
     ValueError
         If the profile is not one-dimensional or a distance lies outside [0, R].
+    ArithmeticError
+        As in `interval_exit_time`.
 
     Notes
     -----
@@ -182,9 +188,8 @@ def _tail(slope: Field, edge: float, width: float) -> float:
         panel = edge - width / 2 * (1.0 + _NODES)
         rise = max(rise - width / 2 * (_WEIGHTS @ slope(panel)), 0.0)
         edge -= width
-    _checks.reject(
-        "infinite end", f"S rises by {rise:g}", f"{_DEPTH:g} far out", "give a finite end"
-    )
+    need = "a drift that confines the process on that side"
+    _checks.reject("infinite end", f"S rises by {rise:g} only", need, "give a finite end")
 
 
 def _one_sided(
@@ -201,7 +206,7 @@ def _one_sided(
     speed = -scale - np.log(spread(nodes))
     inner, _ = _from_left(half, speed, mass)
     _, outer = _from_right(half, scale + inner)
-    return np.exp(outer[np.searchsorted(edges, starts)])
+    return _exponential(outer[np.searchsorted(edges, starts)])
 
 
 def _two_sided(
@@ -214,7 +219,14 @@ def _two_sided(
     _, below = _from_left(half, to_left + speed, -np.inf)
     _, above = _from_right(half, to_right + speed)
     place = np.searchsorted(edges, starts)
-    return (np.exp(right - left[-1] + below) + np.exp(left - left[-1] + above))[place]
+    return _exponential(np.logaddexp(right - left[-1] + below, left - left[-1] + above)[place])
+
+
+def _exponential(logs: np.ndarray) -> np.ndarray:
+    if np.max(logs, initial=-np.inf) > 700.0:
+        largest = f"e^{logs.max():.0f}"
+        raise ArithmeticError(f"mean exit time {largest} overflows; raise the temperature")
+    return np.exp(logs)
 
 
 def _panels(
@@ -225,26 +237,37 @@ def _panels(
     The starts are edges, panels near ``first`` shrink in halves, and S changes little on each.
     """
     halves = first + (last - first) * 0.5 ** np.arange(_HALVINGS)
-    edges = np.unique(np.concatenate([[first], halves, starts.ravel()]))
+    even = np.linspace(first, last, _PANELS[0] + 1)
+    edges = np.unique(np.concatenate([halves, even, starts.ravel()]))
     while True:
-        half = np.diff(edges) / 2
-        nodes = (edges[:-1] + half)[:, None] + half[:, None] * _NODES
+        half, nodes = _nodes(edges)
         slopes = slope(nodes)
         change = 2 * half * np.abs(slopes).max(axis=1)
         pieces = np.ceil(np.clip(change / _CHANGE, 1.0, 64.0)).astype(int)
         if np.all(pieces == 1):
+            halved = np.append(np.column_stack([edges[:-1], edges[:-1] + half]).ravel(), last)
+            finer, inner = _nodes(halved)
+            twice = (finer * (slope(inner) @ _WEIGHTS)).reshape(-1, 2).sum(axis=1)
+            pieces += np.abs(half * (slopes @ _WEIGHTS) - twice) > _DISAGREEMENT
+        if np.all(pieces == 1):
             break
-        edges = np.concatenate(
-            [
-                np.repeat(edges[:-1], pieces)
-                + np.repeat(2 * half / pieces, pieces)
-                * (np.arange(pieces.sum()) - np.repeat(np.cumsum(pieces) - pieces, pieces)),
-                edges[-1:],
-            ]
-        )
+        if pieces.sum() > _PANELS[1]:
+            raise ArithmeticError(
+                f"quadrature from {first:g} to {last:g}: more than {_PANELS[1]} panels; start "
+                "nearer the wells, or raise the temperature"
+            )
+        parts = np.arange(pieces.sum()) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+        inside = np.repeat(edges[:-1], pieces) + parts * np.repeat(2 * half / pieces, pieces)
+        edges = np.concatenate([inside, edges[-1:]])
     local = half[:, None] * (slopes @ _INTEGRALS.T)
     start = height + np.concatenate([[0.0], np.cumsum(half * (slopes @ _WEIGHTS))])
     return edges, half, nodes, start[:-1, None] + local
+
+
+def _nodes(edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Half widths (m,) and Gauss nodes (m, 16) of panels."""
+    half = np.diff(edges) / 2
+    return half, (edges[:-1] + half)[:, None] + half[:, None] * _NODES
 
 
 def _from_left(half: np.ndarray, logs: np.ndarray, start: float) -> tuple[np.ndarray, np.ndarray]:

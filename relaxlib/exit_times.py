@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -54,8 +55,8 @@ def mean_exit_time(operator: KolmogorovOperator, region: Ball | Box | np.ndarray
     ValueError
         If the region has no node of the grid.
     ArithmeticError
-        If the time is so long that rounding errors of the direct solve exceed 1e-4 of it, or
-        multigrid, which takes over in the plane beyond 20 000 nodes, does not converge.
+        If the time is so long that rounding errors of the direct solve exceed 1e-4 of it. In the
+        plane, beyond 20 000 nodes, multigrid is tried first.
 
     Notes
     -----
@@ -176,10 +177,10 @@ def _solve(
     if not wanted.any():
         return wanted[inside]
     if inside.sum() > _DIRECT and longest_jump(matrix, shape) <= 1:
-        inner = replace(operator, matrix=matrix)
-        return multigrid.solve(
-            inner, wanted.reshape(shape), inside=inside.reshape(shape), discount=discount
-        ).ravel()[inside]
+        inner, mask = replace(operator, matrix=matrix), inside.reshape(shape)
+        with suppress(ArithmeticError):  # not converged: the direct solver may know better
+            values = multigrid.solve(inner, wanted.reshape(shape), inside=mask, discount=discount)
+            return values.ravel()[inside]
     among = matrix[inside][:, inside]
     system = csc_array(discount * eye_array(among.shape[0]) - among)
     values = splu(system).solve(source[inside])

@@ -66,7 +66,8 @@ def kramers(
     noise_cov : (d, d) array_like or function, optional
         Q as in `langevin`: constant, or a multiple of the identity at every point.
     event : {"transition", "reach_saddle"}
-        To reach the other well, or the saddle, which takes half as long.
+        To reach the other well, or the ridge through the saddle, the boundary of the basin, which
+        takes half as long: up to :math:`O(\sqrt T)`, or O(T) where f is symmetric about it.
 
     Returns
     -------
@@ -103,6 +104,7 @@ def kramers(
     noise = langevin(landscape, temperature=1.0, noise_cov=noise_cov)
     path = bottom + (0.5 + 0.5 * _ON_PATH[:, None]) * (top - bottom)
     ends = _noise_at(noise, np.array([bottom, top]))
+    _noise_at(noise, np.linspace(bottom, top, 4001))
     force = np.linalg.solve(_noise_at(noise, path), landscape.grad(path)[..., None])[..., 0]
     _check_gradient(landscape, noise, path)
     barrier = _PATH_WEIGHTS / 2 @ (force @ (top - bottom))
@@ -129,7 +131,7 @@ def relevant_saddle(
     start, end : (d,) array_like
         Points of the landscape's box.
     resolution : int
-        Nodes along each axis.
+        Nodes along each axis, at least 50.
 
     Returns
     -------
@@ -157,7 +159,7 @@ def relevant_saddle(
     _checks.kind("landscape", landscape, Landscape)
     if landscape.dim > 2:
         _checks.reject("landscape.dim", landscape.dim, "1 or 2", "pass the saddle that you know")
-    grid = Grid.box(*landscape.box, [_checks.count("resolution", resolution, 3)] * landscape.dim)
+    grid = Grid.box(*landscape.box, [_checks.count("resolution", resolution, 50)] * landscape.dim)
     ends = [_node(grid, name, x) for name, x in (("start", start), ("end", end))]
     values = grid.sample(landscape.value).ravel()
     highest = _highest_on_lowest_path(grid.shape, values, *ends)
@@ -187,8 +189,9 @@ def _critical(landscape: Landscape, name: str, x: ArrayLike) -> np.ndarray:
 def _noise_at(noise: Diffusion, x: np.ndarray) -> np.ndarray:
     """Q at points (n, d), as (n, d, d): constant or a positive multiple of the identity."""
     matrices = noise.diffusivity_at(x)
-    lowest = np.linalg.eigvalsh(matrices)[:, 0].min()
-    if not lowest > 1e-12 * np.abs(matrices).max():
+    least = np.linalg.eigvalsh(matrices)[:, 0]
+    lowest = least.min()
+    if not lowest > max(1e-12 * np.abs(matrices).max(), 1e-6 * least.max()):
         need = "Q > 0 on the way, for noise to reach all directions"
         _checks.reject("least eigenvalue of Q", f"{lowest:g}", need, "use mean_exit_time")
     scaled = matrices / matrices[:, :1, :1]

@@ -90,11 +90,14 @@ def solve(
     >>> f"mean exit time of a Brownian motion from the center of a square: {time[20, 20]:.4f}"
     'mean exit time of a Brownian motion from the center of a square: 0.2945'
     """
+    _checks.kind("operator", operator, KolmogorovOperator)
     grid, matrix = operator.grid, operator.matrix
     if grid.dim != 2:
         _checks.reject("grid.dim", grid.dim, "2", "use a sparse direct solve")
     values = _checks.values_on(grid, source, "source")
-    mask = np.ascontiguousarray(inside, dtype=np.bool_)
+    mask = np.ascontiguousarray(inside)
+    if mask.dtype != np.bool_:
+        _checks.reject("inside", _checks.shown(inside), "a boolean array", "compare with a level")
     _checks.shape("inside", mask, grid.shape)
     discount = _checks.nonnegative("discount", discount)
     tolerance = _checks.positive("tolerance", tolerance)
@@ -158,7 +161,9 @@ def _accelerate(
         residual -= share * image
         history = [*history[1 - MEMORY :], (correction, image)]
     flaw = f"last correction {change / size:.1e} > {tolerance:g} of the largest value"
-    raise ArithmeticError(f"multigrid: {flaw} after {CYCLES} cycles")
+    raise ArithmeticError(
+        f"multigrid: {flaw} after {CYCLES} cycles; raise the temperature, or solve directly"
+    )
 
 
 def _cycle(

@@ -70,7 +70,8 @@ def exit_probability(
     replicas : int
         Number N of paths of a run; some :math:`-\log p` are needed for a relative error of one.
     runs : int
-        Number of independent runs, at least 2.
+        Number of independent runs, at least 2; the distribution of their results is skew, and
+        with fewer than about 60 the standard error tends to be too small.
     rng : int or numpy.random.Generator
         A seed, or a generator that is advanced by one draw.
     kill : int, optional
@@ -232,6 +233,8 @@ def _rows(
     kill = max(1, replicas // 4) if kill is None else _checks.count("kill", kill)
     if kill >= replicas:
         _checks.reject("kill", kill, f"kill < replicas = {replicas}", "replace fewer at once")
+    if checkpoint is not None:
+        _checks.kind("checkpoint", checkpoint, str, os.PathLike)
     seed = seed_of(rng)
     arguments = {
         "loops before splitting": loops,
@@ -266,13 +269,10 @@ def _rows(
 
 
 def _check_regions(diffusion: Diffusion, region: Ball | Box, core: Ball | Box) -> None:
+    _checks.kind("diffusion", diffusion, Diffusion)
     for name, part in (("region", region), ("core", core)):
-        if not isinstance(part, Ball | Box):
-            _checks.reject(name, repr(part), "a Ball or a Box", "paths need its faces")
-        dim = len(part.center if isinstance(part, Ball) else part.lower)
-        if dim != diffusion.dim:
-            need = f"the diffusion's dim = {diffusion.dim}"
-            _checks.reject(f"dimension of {name}", dim, need, "match them")
+        _checks.kind(name, part, Ball, Box)
+        _checks.fits(f"{name}.dim", part.dim, "the diffusion's dim", diffusion.dim)
     _checks.finite("sides of the core", np.array(_corners(core)))
     if not _inside(core, region):
         _checks.reject("core", core, "a core inside the region", "take a smaller core")
@@ -322,6 +322,8 @@ def _plain(part: Ball | Box) -> list:
 
 def _read(path: Path, arguments: dict) -> dict[int, list[float]]:
     """The finished runs in a checkpoint; none if there is no such file yet."""
+    if path.is_dir():
+        _checks.reject("checkpoint", path, "a file, not a folder", "add a file name")
     if not path.parent.is_dir():
         _checks.reject("checkpoint", path, "a folder that exists", "make it")
     if not path.exists():

@@ -4,7 +4,9 @@ usage: python results/escape.py    (adds the missing rows of results/escape.json
 
 The loss is the cross-entropy of 500 digits plus decay/2 |x|^2, d = 1210 weights. SGD starts at
 its minimum with batches of one and stops where |x - minimum| > radius; times are steps times lr.
-From there the gradient descends again, to see whether it returns to the same valley.
+From there the gradient descends again, to see whether it returns to the same valley. Beside it
+run two linear chains with the Hessian of the minimum and its noise frozen: the kicks of the real
+digits, and Gaussians of the same covariance (for the largest rates only, they take too long).
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from relaxlib.paths import estimate
 TARGET = Path(__file__).with_suffix(".json")
 DECAY, RADIUS, REPLICAS = 0.01, 1.2, 64
 DESCENT = 1000  # steps of length 0.5 along the gradient
+GAUSSIAN_RATES = (0.14, 0.12)
 RATES = (0.14, 0.12, 0.1, 0.09, 0.08, 0.07)  # T = lr / 2 for batches of one
 
 
@@ -69,19 +72,24 @@ def find_minimum(of_all: Callable) -> np.ndarray:
     return np.round(minimize(objective, start, jac=True, options=options, method="L-BFGS-B").x, 9)
 
 
-def leave(step: Callable, minimum: torch.Tensor, lr: float) -> tuple[np.ndarray, torch.Tensor]:
-    """Times at which the replicas leave the ball, and where."""
-    x = minimum.repeat(REPLICAS, 1)
+def leave(step: Callable, dim: int, lr: float, name: str) -> tuple[np.ndarray, torch.Tensor]:
+    """Times at which displacements from the minimum leave the ball, and where."""
+    x = torch.zeros(REPLICAS, dim, dtype=torch.float64)
     times, points = np.zeros(REPLICAS), torch.zeros_like(x)
     inside, count = np.ones(REPLICAS, bool), 0
-    with tqdm(total=REPLICAS, desc=f"lr = {lr}", disable=None) as bar:
+    with tqdm(total=REPLICAS, desc=f"{name}, lr = {lr}", disable=None) as bar:
         while inside.any():
             x, count = step(x), count + 1
-            out = inside & ((x - minimum).norm(dim=1) > RADIUS).numpy()
+            out = inside & (x.norm(dim=1) > RADIUS).numpy()
             times[out], points[out] = count * lr, x[out]
             inside &= ~out
             bar.update(int(out.sum()))
     return times, points
+
+
+def rounded(times: np.ndarray) -> dict:
+    mean = estimate(times)
+    return {"mean": round(mean.mean, 3), "stderr": round(mean.stderr, 3)}
 
 
 def facts(minimum: torch.Tensor, of_all: Callable, gradients: Callable) -> dict:
@@ -122,21 +130,36 @@ def main() -> None:
         stored |= {"facts": facts(minimum, of_all, gradients), "rows": []}
         stored["minimum"] = minimum.tolist()
     one_step, slope = vmap(grad(of_one)), vmap(grad(of_all))
+    heights, axes = torch.linalg.eigh(hessian(of_all)(minimum))
+    every = gradients(minimum)
+    kicks = (every - every.mean(dim=0)) @ axes  # in the axes of H, where the drift is diagonal
     for lr in RATES[len(stored["rows"]) :]:
         random = torch.Generator().manual_seed(round(1000 * lr))
 
-        def step(x: torch.Tensor, lr=lr, random=random) -> torch.Tensor:
-            return x - lr * one_step(x, torch.randint(size, (len(x),), generator=random))
+        def batch(random=random) -> torch.Tensor:
+            return torch.randint(size, (REPLICAS,), generator=random)
 
-        times, points = leave(step, minimum, lr)
+        def sgd(x: torch.Tensor, lr=lr, batch=batch) -> torch.Tensor:
+            return x - lr * one_step(minimum + x, batch())
+
+        def frozen(x: torch.Tensor, lr=lr, batch=batch) -> torch.Tensor:
+            return x * (1 - lr * heights) - lr * kicks[batch()]
+
+        def gaussian(x: torch.Tensor, lr=lr, random=random) -> torch.Tensor:
+            draws = torch.randn(REPLICAS, size, generator=random, dtype=torch.float64)
+            return x * (1 - lr * heights) - lr * draws @ kicks / size**0.5
+
+        times, points = leave(sgd, len(minimum), lr, "SGD")
+        points = minimum + points
         noise = np.mean([float((centered_noise(gradients, x) ** 2).sum()) for x in points])
         for _ in tqdm(range(DESCENT), desc="descent", disable=None):
             points = points - 0.5 * slope(points)
         returned = vmap(of_all)(points) - of_all(minimum) < 1e-3
-        mean = estimate(times)
-        row = {"lr": lr, "temperature": lr / 2, "mean": round(mean.mean, 3)}
-        row |= {"stderr": round(mean.stderr, 3), "trace of Q at the exit": round(noise, 3)}
-        row["returned"] = int(returned.sum())
+        row = {"lr": lr, "temperature": lr / 2} | rounded(times)
+        row |= {"trace of Q at the exit": round(noise, 3), "returned": int(returned.sum())}
+        row["frozen"] = rounded(leave(frozen, len(minimum), lr, "frozen")[0])
+        if lr in GAUSSIAN_RATES:
+            row["gaussian"] = rounded(leave(gaussian, len(minimum), lr, "Gaussian")[0])
         stored["rows"].append(row)
         stored["date"] = date.today().isoformat()
         stored["machine"] = f"{platform.machine()}, {platform.system()}, torch {torch.__version__}"

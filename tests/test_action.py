@@ -72,3 +72,9 @@ def test_degenerate_noise_is_refused():
     diffusion = langevin(double_well_2d(), temperature=0.1, noise_cov=np.diag([1.0, 0.0]))
     with pytest.raises(ValueError, match="need Q > 0, so that any path has a finite action"):
         minimum_action(diffusion, (-1, 0), (0, 0))
+
+
+def test_noise_that_vanishes_between_the_images_is_seen():
+    diffusion = langevin(double_well(), temperature=0.1, noise_cov=lambda x: (x + 0.51234) ** 2)
+    with pytest.raises(ValueError, match="need Q > 0"):
+        minimum_action(diffusion, -1.0, 0.0)

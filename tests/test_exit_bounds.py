@@ -83,7 +83,9 @@ def test_the_slack_admits_more_landscapes():
         (bowl(), (0, 0), Box((-1, -np.inf), (1, np.inf)), {}, "need finite corners"),
         (ornstein_uhlenbeck(1.0, 1.0, temperature=1.0), 0.0, Ball(0.0, 1.0), {}, "need Langevin"),
         (langevin(double_well(), temperature=0.1), 0.0, Ball(0.0, 0.9), {"noise_ceiling": 1.0},
-         "need hess f >= convexity"),
+         "take a ball on which f is convex"),
+        (bowl(), (0, 0), DISC, {"convexity": 1.0}, "noise_ceiling = None: need a sigma > 0"),
+        (bowl(), (0, 0), DISC, {"slope": 1.0}, "direction = None: need a vector v with slope"),
     ],
 )  # fmt: skip
 def test_refusals(diffusion, x, region, facts, message):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.integrate import quad
+from scipy.integrate import cumulative_trapezoid, quad
 
 from relaxlib.diffusions import Diffusion, langevin, ornstein_uhlenbeck
 from relaxlib.exit_quadrature import interval_exit_time, radial_exit_time
@@ -124,3 +124,33 @@ def test_bad_intervals(diffusion, x, ends, message):
 def test_bad_balls(distance, radius, dim, message):
     with pytest.raises(ValueError, match=message):
         radial_exit_time(WELL, distance, radius=radius, dim=dim)
+
+
+@pytest.mark.parametrize(
+    ("height", "center", "width"), [(5, 0.5, 0.01), (5, 0.503, 0.003), (10, 0.37, 0.001)]
+)
+def test_a_narrow_bump_is_not_overlooked(height, center, width):
+    def drift(x, t):
+        z = (x - center) / width
+        return 0.5 * height * z / width * np.exp(-(z**2) / 2)
+
+    bump = Diffusion.from_functions(drift, np.ones((1, 1)), dim=1)
+    x = np.linspace(-1, 1, 2_000_001)
+    log_scale = height * np.exp(-(((x - center) / width) ** 2) / 2)
+    scale = cumulative_trapezoid(np.exp(log_scale), x, initial=0.0)
+    speed = 2 * np.exp(-log_scale)
+    hit, below = scale[1_000_000] / scale[-1], slice(0, 1_000_001)
+    exact = (1 - hit) * np.trapezoid((scale * speed)[below], x[below])
+    above = slice(1_000_000, None)
+    exact += hit * np.trapezoid(((scale[-1] - scale) * speed)[above], x[above])
+    u = interval_exit_time(bump, 0.0, lower=-1.0, upper=1.0)
+    assert float(u) == pytest.approx(exact, rel=1e-6)
+
+
+def test_times_that_overflow_and_starts_too_far_out_are_refused():
+    frozen = langevin(double_well(), temperature=1e-4)
+    with pytest.raises(ArithmeticError, match="overflows; raise the temperature"):
+        interval_exit_time(frozen, -1.0, lower=-np.inf, upper=1.0)
+    steep = ornstein_uhlenbeck(1.0, 1.0, temperature=1.0)
+    with pytest.raises(ArithmeticError, match="more than 200000 panels"):
+        interval_exit_time(steep, -1e4, lower=-np.inf, upper=1.0)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import hyp1f1
 
+from relaxlib import exit_times, multigrid
 from relaxlib.diffusions import Diffusion, langevin, ornstein_uhlenbeck
 from relaxlib.exit_quadrature import interval_exit_time, radial_exit_time
 from relaxlib.exit_times import feynman_kac, mean_exit_time
@@ -154,3 +155,14 @@ def test_bad_input(kwargs, message):
     arguments = {"source": np.ones(41), "discount": 1.0, "region": Box(-1.0, 1.0)} | kwargs
     with pytest.raises(ValueError, match=message):
         feynman_kac(operator, **arguments)
+
+
+def test_multigrid_and_the_direct_solver_agree(monkeypatch):
+    operator = kolmogorov(langevin(double_well_2d(), temperature=0.2), square(181, 1.8))
+    region = Box((-np.inf, -1.5), (0.4, 1.5))
+    fast = mean_exit_time(operator, region)
+    monkeypatch.setattr(multigrid, "CYCLES", 1)  # it gives up, and the direct solver takes over
+    np.testing.assert_allclose(mean_exit_time(operator, region), fast, rtol=1e-7)
+    monkeypatch.setattr(exit_times, "splu", None)
+    with pytest.raises(TypeError):
+        mean_exit_time(operator, region)

@@ -1,0 +1,103 @@
+"""Assumptions that hold are let through with their constants; each of them can fail."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from relaxlib.assumptions import ControlProblem, check_assumptions
+from relaxlib.landscapes import double_well, double_well_2d, lipschitz_double_well
+
+MODEL = ControlProblem.relaxation(lipschitz_double_well(), gamma=0.5, temperature=1 / 3)
+
+
+def findings(**changes):
+    return check_assumptions(replace(MODEL, **changes)).findings
+
+
+def test_the_model_passes_with_its_constants():
+    report = check_assumptions(MODEL)
+    assert report.passed
+    found = report.findings
+    assert list(found) == ["A1", "A2", "A3", "A4", "B", "C"]
+    assert 2.9 <= found["A1"].constant <= np.hypot(3.0, 2.0)  # b in both variables
+    assert found["A3"].constant == pytest.approx(1 / 3)
+    assert 1.0 - 1e-6 < found["A4"].constant < 1.001  # 1/gamma - L
+    assert str(report).splitlines()[3].startswith("(A4)  holds  kappa = 1")
+
+
+def test_two_dimensions():
+    report = check_assumptions(
+        ControlProblem.relaxation(double_well_2d(), gamma=0.1, temperature=1.0)
+    )
+    assert not report.findings["A1"].holds
+    assert report.findings["A4"].constant == pytest.approx(6.0, abs=0.1)
+
+
+def test_a_loss_whose_gradient_is_not_lipschitz_fails_a1_and_b():
+    found = check_assumptions(
+        ControlProblem.relaxation(double_well(), gamma=0.5, temperature=1.0)
+    ).findings
+    assert not found["A1"].holds
+    assert found["A1"].reason == "b grows with the distance from the box"
+    assert found["A1"].constant > 1e3
+    assert found["B"].reason == "g grows faster than a square"
+
+
+def test_the_slow_noise_must_converge_on_bounded_sets():
+    found = findings(noise=lambda x, y, u: 0 * y[:, :, None],
+                     noise_along=lambda e, x, y, u: np.sqrt(e) * y[:, :, None])  # fmt: skip
+    assert found["A2"].holds
+    assert found["A2"].constant == pytest.approx(3e-3, rel=0.01)
+    stuck = findings(noise=lambda x, y, u: 0 * y[:, :, None],
+                     noise_along=lambda e, x, y, u: (1 + e) * y[:, :, None])["A2"]  # fmt: skip
+    assert stuck.reason == "sup over the box does not vanish with epsilon"
+    kinked = findings(noise=lambda x, y, u: np.sign(y)[:, :, None],
+                      noise_along=lambda e, x, y, u: np.tanh(y / e)[:, :, None])  # fmt: skip
+    assert not kinked["A2"].holds
+    assert not kinked["A1"].holds
+
+
+def test_the_fast_noise_must_be_isotropic_and_nonzero():
+    assert findings(fast_noise=[[0.6, 0.8]])["A3"].constant == pytest.approx(1.0)
+    assert not findings(fast_noise=[[0.0]])["A3"].holds
+    assert not findings(fast_noise=np.diag([1.0, 2.0]))["A3"].holds
+
+
+def test_a_wide_spring_fails_the_recurrence():
+    problem = ControlProblem.relaxation(lipschitz_double_well(), gamma=1.5, temperature=1 / 3)
+    found = check_assumptions(problem)
+    assert not found.passed
+    assert found.findings["A4"].constant == pytest.approx(-1 / 3, abs=1e-3)
+
+
+def test_costs_must_be_lipschitz_in_y():
+    assert not findings(terminal=lambda x, y: y[:, 0] ** 2)["B"].holds
+    jump = findings(running_cost=lambda s, x, y, u: (u - (y[:, 0] > 0)) ** 2)["B"]
+    assert jump.reason == "l at u = 0.0 grows as points approach"
+    smooth = findings(running_cost=lambda s, x, y, u: (u - np.tanh(2 * y[:, 0])) ** 2)["B"]
+    assert smooth.holds
+    assert not findings(terminal=lambda x, y: x[:, 0] ** 3)["B"].holds
+
+
+def test_condition_c_asks_for_one_of_two_simplicities():
+    slow = findings(noise=lambda x, y, u: (x / np.sqrt(1 + x**2))[:, :, None])["C"]
+    assert slow.holds
+    assert slow.constant == pytest.approx(2.0, rel=0.01)
+    coupled = findings(noise=lambda x, y, u: y[:, :, None])["C"]
+    assert coupled.reason == "sigma depends on y or u, and b on x"
+    free = findings(noise=lambda x, y, u: y[:, :, None], fast_drift=lambda x, y: -y)["C"]
+    assert free.reason.startswith("b = b(y)")
+    assert not findings(noise=lambda x, y, u: np.sqrt(np.abs(x))[:, :, None])["C"].holds
+
+
+def test_refusals_are_named():
+    with pytest.raises(ValueError, match=r"^problem = 3: need type ControlProblem"):
+        check_assumptions(3)
+    with pytest.raises(ValueError, match=r"^controls = .*: need at least one control"):
+        findings(controls=[])
+    with pytest.raises(ValueError, match=r"^landscape = 3: need type Landscape"):
+        ControlProblem.relaxation(3, gamma=0.5, temperature=1.0)
+    for bad in ({"gamma": 0.0, "temperature": 1.0}, {"gamma": 1.0, "temperature": -1.0}):
+        with pytest.raises(ValueError, match="need 0 < "):
+            ControlProblem.relaxation(lipschitz_double_well(), **bad)
