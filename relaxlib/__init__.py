@@ -17,6 +17,11 @@ through its paths or through its operator.
 ``action``          the cheapest path against a drift
 ``rare_events``     exits too rare to be simulated, by splitting
 ``multigrid``       boundary-value problems in the plane, in linear time
+``gaussian``        laws of linear diffusions, exact in time
+``asymptotics``     well masses, committors, mixtures, Wasserstein distances
+``homogenization``  effective drift, correctors, averaging error, multiscale integration
+``control``         Hamilton–Jacobi–Bellman equations, steered diffusions, assumptions
+``learning_rates``  values of controlled learning rates, standard, extended, two-scale
 ``finite_sums``     losses that are means over examples, and the noise of batches
 ``sgd``             SGD itself, and the diffusion that stands for it
 ``sgd_moments``     exact moments of both on quadratic losses
@@ -31,8 +36,9 @@ Underneath, ``landscape``, ``formulas`` and ``custom`` make landscapes, ``diffus
 diffusions; ``random``, ``blocks``, ``euler`` and ``exits`` are the compiled paths, ``elementary``
 their functions, ``slices`` their clock; ``selling``, ``chains`` and ``exponentials`` serve the
 operators, ``cut_cells`` their exits; ``exit_bounds`` and ``kramers_law`` belong to the exit times,
-``splitting`` to the rare events, ``black_box`` to multigrid; ``quadrature``, ``log_convolution``
+``splitting`` to the rare events, ``black_box`` to multigrid, ``steering`` and ``assumptions`` to
+control; ``quadrature``, ``log_convolution``
 and ``envelopes`` are the other compiled loops; ``_checks`` words the errors.
 """
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"

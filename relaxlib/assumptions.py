@@ -162,7 +162,7 @@ def check_assumptions(problem: ControlProblem) -> Report:
     Raises
     ------
     ValueError
-        If ``problem`` is of another type, or has no controls.
+        If ``problem`` is of another type or has no controls, or a box has no volume.
 
     Notes
     -----
@@ -211,11 +211,9 @@ class _Sampler:
 
     def __init__(self, problem: ControlProblem, controls: np.ndarray) -> None:
         self.problem, self.controls = problem, controls
-        corners = [
-            np.atleast_1d(corner) for side in zip(*problem.box, strict=True) for corner in side
-        ]
-        self.lower, self.upper = np.concatenate(corners[:2]), np.concatenate(corners[2:])
-        self.n = len(corners[0])
+        boxes = [_checks.corners(*box) for box in problem.box]
+        self.lower, self.upper = (np.concatenate(ends) for ends in zip(*boxes, strict=True))
+        self.n = len(boxes[0][0])
 
     def halves(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Points (k, n + m) as x and y."""

@@ -35,7 +35,6 @@ class GaussianMixture:
     masses : (m,) array_like
     means : (m, d) array_like
     covs : (m, d, d) array_like
-
     """
 
     masses: ArrayLike

@@ -211,9 +211,9 @@ def _costs(rate: ArrayLike, controls: int, grid: Grid) -> np.ndarray:
     """Running costs (controls, n)."""
     costs, shape = _checks.array("running_cost", rate), (controls, *grid.shape)
     _checks.finite("running_cost", costs)
-    try:
-        return np.broadcast_to(costs, shape).reshape(controls, -1)
-    except ValueError:
-        fix = "pass an array that fits, or a function of t that returns one"
-        _checks.shape("running_cost", costs, shape, fix)
-        raise
+    if len(costs.shape) > len(shape) or any(
+        size not in (1, full) for size, full in zip(costs.shape[::-1], shape[::-1], strict=False)
+    ):
+        need = f"a shape that broadcasts to {shape}"
+        _checks.reject("running_cost.shape", costs.shape, need, "one row for each control")
+    return np.broadcast_to(costs, shape).reshape(controls, -1)

@@ -188,9 +188,8 @@ def averaging_error(
         As in `diffusions.two_scale`.
     epsilons : (k,) array_like
         Positive.
-    x0, y0 : (d,) array_like
-        Starts of the slow and of the fast variable.
-    t : float
+    x0, y0, t : (d,) array_like, (d,) array_like, float
+        Starts of the slow and of the fast variable, and the time.
     rng, paths, micro_dt : int, int, float
         Seed, number of paths, and step in units of epsilon, where simulated.
 
@@ -339,12 +338,13 @@ def _bursts(grad: Callable, n: int) -> Callable:
     def drift(state, t, params, out):
         gamma, micro_dt, burst, dt = params[0], params[1], params[2], params[3]
         grad(state[n : 2 * n], params[4:], out[n : 2 * n])
-        last = np.floor(t / micro_dt + 0.5) % burst == burst - 1.0
+        bursts = np.floor(t / micro_dt + 1.5) / burst
+        last = 1.0 if bursts == np.floor(bursts) else 0.0
         for i in range(n):
             x, y, partial = state[i], state[n + i], state[2 * n + i]
             mean = partial + y / burst
-            out[i] = dt / gamma * (mean - x) / micro_dt if last else 0.0
+            out[i] = last * dt / gamma * (mean - x) / micro_dt
             out[n + i] = (x - y) / gamma - out[n + i]
-            out[2 * n + i] = (-partial if last else y / burst) / micro_dt
+            out[2 * n + i] = ((1.0 - last) * mean - partial) / micro_dt
 
     return drift

@@ -127,4 +127,4 @@ def _find(claim_id: str) -> Claim:
 
 
 def _line(claim_id: str, verdict: str, message: str) -> str:
-    return f"{claim_id:<22}{verdict:<12}{message}"
+    return f"{claim_id:<21} {verdict:<12}{message}"

@@ -96,6 +96,8 @@ def test_refusals_are_named():
         check_assumptions(3)
     with pytest.raises(ValueError, match=r"^controls = .*: need at least one control"):
         findings(controls=[])
+    with pytest.raises(ValueError, match=r"need lower < upper on every axis"):
+        findings(box=(((1.0,), (0.0,)), ((0.0,), (1.0,))))
     with pytest.raises(ValueError, match=r"^landscape = 3: need type Landscape"):
         ControlProblem.relaxation(3, gamma=0.5, temperature=1.0)
     for bad in ({"gamma": 0.0, "temperature": 1.0}, {"gamma": 1.0, "temperature": -1.0}):
