@@ -17,10 +17,6 @@ _EPSILONS = (1e-2, 1e-4, 1e-6)
 _GROWTH = 1.5  # a constant that grows by more from scale to scale is taken for infinite
 
 
-def _no_cost(s: float, x: np.ndarray, y: np.ndarray, u: np.ndarray) -> np.ndarray:
-    return np.zeros(len(x))
-
-
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ControlProblem:
     r"""A two-scale control system with its costs.
@@ -49,7 +45,7 @@ class ControlProblem:
     noise_along : function, optional
         sigma(epsilon, x, y, u) as (k, n, r), when it depends on epsilon.
     horizon : float
-        T.
+        :math:`\tau`.
 
     Notes
     -----
@@ -63,7 +59,7 @@ class ControlProblem:
     terminal: Callable
     controls: ArrayLike
     box: tuple
-    running_cost: Callable = _no_cost
+    running_cost: Callable = lambda s, x, y, u: np.zeros(len(x))
     noise_along: Callable | None = None
     horizon: float = 1.0
 
@@ -149,7 +145,8 @@ def check_assumptions(problem: ControlProblem) -> Report:
 
     Quotients are sampled at random pairs, on boxes that grow by tens; the steepest pairs are
     halved again and again. A constant that keeps growing outward or inward is taken for infinite.
-    Sampling can refute an assumption; it cannot prove one.
+    Sampling can refute an assumption; it cannot prove one. Noise that is Lipschitz uniformly in
+    epsilon converges locally uniformly as soon as it converges at every point.
 
     Parameters
     ----------
@@ -254,11 +251,15 @@ class _Sampler:
         for u in self.controls:
             named[f"f at u = {u}"] = lambda z, u=u: p.drift(*self.halves(z), u)
             named[f"sigma at u = {u}"] = lambda z, u=u: p.noise(*self.halves(z), u)
-            for epsilon in _EPSILONS if p.noise_along else ():
-                named[f"sigma at epsilon = {epsilon:g}"] = lambda z, u=u, e=epsilon: p.noise_along(
-                    e, *self.halves(z), u
-                )
         constant, flaw = self.worst(named, slice(None))
+        for u in self.controls if p.noise_along else ():
+            along = [lambda z, u=u, e=e: p.noise_along(e, *self.halves(z), u) for e in _EPSILONS]
+            found = [self.lipschitz(function, slice(None)) for function in along]
+            sizes = [size for size, _ in found]
+            constant = max(constant, *sizes)
+            flaw = flaw or next((f"sigma at u = {u} {words}" for _, words in found if words), "")
+            if sizes[-1] > _GROWTH * max(sizes[-2], 1e-9):
+                flaw = flaw or f"sigma at u = {u} is the steeper the smaller epsilon"
         return Finding(not flaw, constant, flaw or f"Lipschitz constant {constant:.4g} sampled")
 
     def slow_noise(self) -> Finding:

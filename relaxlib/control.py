@@ -47,13 +47,13 @@ def solve_hjb(
 
     The least cost over controls u of a finite set and additional drifts :math:`-\alpha` is
 
-    .. math:: V(t, x) = \min\mathbb E\Bigl[e^{\lambda(t-T)}g(X_T)
-              + \int_t^Te^{\lambda(t-s)}\bigl(\ell_u(s, X_s) + \tfrac12|\alpha_s|^2\bigr)ds\Bigr],
+    .. math:: V(t, x) = \min\mathbb E\Bigl[e^{\lambda(t-\tau)}g(X_\tau) + \int_t^\tau
+              e^{\lambda(t-s)}\bigl(\ell_u(s, X_s) + \tfrac12|\alpha_s|^2\bigr)ds\Bigr],
 
     and solves :math:`-V_t + \lambda V = \min_{u,\alpha}\{A_uV - \alpha\cdot\nabla V + \ell_u
-    + |\alpha|^2/2\}` with V = g at the horizon T. Every implicit step of time is solved by policy
-    iteration. The scheme is monotone: :math:`\alpha\cdot\nabla V` is central where the noise
-    keeps all jumps nonnegative and upwind elsewhere.
+    + |\alpha|^2/2\}` with V = g at the horizon :math:`\tau`. Every implicit step of time is solved
+    by policy iteration. The scheme is monotone: :math:`\alpha\cdot\nabla V` is central where the
+    noise keeps all jumps nonnegative and upwind elsewhere.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def solve_hjb(
     terminal : array_like of shape ``grid.shape``
         g, to be made small.
     horizon : float
-        T, positive.
+        :math:`\tau`, positive.
     steps : int
         Steps of time, of equal length; the error is of first order in it.
     push : float

@@ -25,9 +25,9 @@ def cole_hopf(
 ) -> ValueFunction:
     r"""The value of `solve_hjb` with ``push=inf`` and no other cost, from a linear equation.
 
-    .. math:: u(t, x) = -2T\log\mathbb E_x\,e^{-V(X_{T'-t})/2T}
+    .. math:: u(t, x) = -2T\log\mathbb E_x\,e^{-V(X_{\tau-t})/2T}
 
-    for noise :math:`\sqrt{2T}\,dW` and horizon :math:`T'`. All terms of the exponential of the
+    for noise :math:`\sqrt{2T}\,dW` and horizon :math:`\tau`. All terms of the exponential of the
     chain are positive, so that the smallest expectations have as many digits as the largest.
 
     Parameters
@@ -68,18 +68,49 @@ def cole_hopf(
 
 @dataclass(frozen=True, eq=False)
 class SteeredFlow:
-    """The solution of the forward–backward system.
+    r"""The solution of the forward–backward system, and both sides of Theorem 12.
+
+    .. math:: \mathbb E\,V(X_\tau) - \mathbb E\,V(\hat X_\tau)
+              = \tfrac12\mathbb E\int|\nabla u(\hat X)|^2 + \tfrac12\mathbb E\int|\nabla u(X)|^2,
+
+    that is, ``ends[1] - ends[0] == efforts.sum()`` up to the errors of grid and quadrature.
 
     Parameters
     ----------
     value : ValueFunction
         u, solved backward from the terminal cost.
-    flow : DensityFlow
-        The density of the motion that the feedback grad u steers, at the same times.
+    flow, free : DensityFlow
+        The densities of the motion that the feedback grad u steers, and of the motion without
+        control, at the same times.
+
+    Notes
+    -----
+    DR Theorem 12 is the inequality ``ends[0] <= ends[1] - efforts[0]``.
     """
 
     value: ValueFunction
     flow: DensityFlow
+    free: DensityFlow
+
+    @property
+    def ends(self) -> np.ndarray:
+        """Mean terminal costs (2,) of the steered motion and of the free one."""
+        return np.array([(masses[-1] * self.value.values[-1]).sum() for masses in self._masses()])
+
+    @property
+    def powers(self) -> np.ndarray:
+        """Half the mean squared feedback (2, k), along the steered and the free motion."""
+        squares = (feedback(self.value) ** 2).sum(axis=-1) / 2
+        return np.array([(masses * squares).reshape(len(squares), -1).sum(axis=1)
+                         for masses in self._masses()])  # fmt: skip
+
+    @property
+    def efforts(self) -> np.ndarray:
+        """Efforts (2,) spent along the steered motion and spared along the free one."""
+        return np.trapezoid(self.powers, self.value.times)
+
+    def _masses(self) -> list[np.ndarray]:
+        return [flow.densities * flow.grid.volumes for flow in (self.flow, self.free)]
 
 
 def forward_backward(
@@ -94,7 +125,7 @@ def forward_backward(
     r"""Solve the system of value function and steered density.
 
     .. math::
-        -u_t &= b\cdot\nabla u - \tfrac12|\nabla u|^2 + T\Delta u, & u(T', \cdot) &= V, \\
+        -u_t &= b\cdot\nabla u - \tfrac12|\nabla u|^2 + T\Delta u, & u(\tau, \cdot) &= V, \\
         \rho_t &= -\nabla\cdot((b - \nabla u)\rho) + T\Delta\rho, & \rho(0, \cdot) &= \rho_0,
 
     by Doob's transform: with :math:`\psi = e^{-u/2T}` the ratio :math:`\rho/\psi` solves the
@@ -110,7 +141,7 @@ def forward_backward(
     Returns
     -------
     SteeredFlow
-        Mass is kept to rounding.
+        With the density that has no control beside the steered one; mass is kept to rounding.
 
     Raises
     ------
@@ -140,10 +171,12 @@ def forward_backward(
         extremes = f"{start.min():g} to {start.max():g}"
         _checks.reject("density", extremes, "density >= 0 and not zero", "clip it")
     chain, values, times, psi = _log_transform(diffusion, grid, terminal, horizon, steps)
-    free = (start * grid.volumes).ravel() / psi[0]
-    masses = np.array(list(_marches(chain.matrix.T.tocsr(), free, times[1], steps))) * psi
-    densities = masses.reshape(values.shape) / grid.volumes
-    return SteeredFlow(ValueFunction(grid, times, values), DensityFlow(grid, times, densities))
+    masses, forward = (start * grid.volumes).ravel(), chain.matrix.T.tocsr()
+    flows = []
+    for weight in (psi, np.ones_like(psi)):
+        march = np.array(list(_marches(forward, masses / weight[0], times[1], steps))) * weight
+        flows.append(DensityFlow(grid, times, march.reshape(values.shape) / grid.volumes))
+    return SteeredFlow(ValueFunction(grid, times, values), *flows)
 
 
 def feedback(value: ValueFunction) -> np.ndarray:

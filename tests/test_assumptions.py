@@ -58,6 +58,23 @@ def test_the_slow_noise_must_converge_on_bounded_sets():
     assert not kinked["A1"].holds
 
 
+def test_a_wandering_phase_does_not_converge():
+    found = findings(noise=lambda x, y, u: 0 * y[:, :, None],
+                     noise_along=lambda e, x, y, u: np.sin(y + 1 / e)[:, :, None])  # fmt: skip
+    assert found["A1"].holds
+    assert found["A2"].reason == "sup over the box does not vanish with epsilon"
+
+
+def test_the_slow_noise_must_be_lipschitz_uniformly_in_epsilon():
+    found = findings(
+        noise=lambda x, y, u: 0 * y[:, :, None],
+        noise_along=lambda e, x, y, u: e**0.18 * np.tanh(y / e**0.28)[:, :, None],
+    )
+    assert found["A1"].reason == "sigma at u = 0.0 is the steeper the smaller epsilon"
+    assert found["A1"].constant == pytest.approx(10**0.6, rel=0.05)
+    assert found["A2"].holds
+
+
 def test_the_fast_noise_must_be_isotropic_and_nonzero():
     assert findings(fast_noise=[[0.6, 0.8]])["A3"].constant == pytest.approx(1.0)
     assert not findings(fast_noise=[[0.0]])["A3"].holds

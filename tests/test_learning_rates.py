@@ -9,6 +9,7 @@ from scipy.stats import norm
 
 from relaxlib.diffusions import two_scale
 from relaxlib.grid import Grid
+from relaxlib.homogenization import effective_flow
 from relaxlib.landscapes import Landscape, lipschitz_double_well, quadratic
 from relaxlib.learning_rates import (
     controlled_two_scale,
@@ -22,6 +23,7 @@ from relaxlib.learning_rates import (
     two_scale_value,
     velocity_set,
 )
+from relaxlib.learning_rates.velocities import Pull
 from relaxlib.paths import estimate, simulate
 from relaxlib.smoothing import local_entropy_grad
 
@@ -127,6 +129,14 @@ def test_values_of_the_running_example():
         how = {"horizon": 4.0} | AT
         assert standard_value(RUNNING, x, **how) == pytest.approx(standard, abs=1e-6)
         assert extended_value(RUNNING, x, **how) == pytest.approx(extended, abs=1e-6)
+
+
+def test_standard_value_in_the_plane_ends_on_the_flow(plane):
+    how = {"gamma": 0.4, "temperature": 1 / 3}
+    value = standard_value(plane, [-0.8, 0.5], horizon=4.0, **how)
+    end = effective_flow(plane, [-0.8, 0.5], [4.0], **how)[-1]
+    assert value == pytest.approx(float(plane.value(end)), abs=1e-8)
+    assert value == pytest.approx(-0.106556, abs=1e-6)
 
 
 def test_values_without_a_choice_are_the_flow():
@@ -284,6 +294,9 @@ def test_a_loss_too_rough_for_the_quadrature():
 
 
 def test_a_flow_that_does_not_stay_finite(monkeypatch):
-    monkeypatch.setattr(effective, "local_entropy_grad", lambda landscape, z, **facts: -(z**2))
+    def explosive(*arguments):
+        return lambda z, e: Pull(0.0, z**2, z)
+
+    monkeypatch.setattr(effective, "pull_of", explosive)
     with pytest.raises(ArithmeticError, match="effective flow stops at t = 1"):
         standard_value(RUNNING, 1.0, horizon=2.0, **AT)

@@ -52,6 +52,35 @@ def test_the_steered_flow_is_the_reweighted_law():
     assert np.ptp(masses) < 1e-12 * masses[0]
 
 
+def test_the_gain_is_the_effort_spent_and_the_effort_spared():
+    """DR.Thm12: .2378740 and .5567655, efforts .1193911 and .1995004, from x = 1.2."""
+    point = np.where(np.arange(481) == 288, 1.0, 0.0) / LINE.volumes
+    system = forward_backward(BOWL, LINE, X**2, point, horizon=0.8, steps=200)
+    assert system.ends == pytest.approx([0.2378740, 0.5567655], abs=5e-4)
+    assert system.efforts == pytest.approx([0.1193911, 0.1995004], abs=5e-4)
+    assert system.ends[1] - system.ends[0] == pytest.approx(system.efforts.sum(), abs=1e-4)
+    assert system.powers.shape == (2, 201)
+    assert system.powers[0, 0] == system.powers[1, 0] > 0
+
+
+def test_the_gain_in_the_plane_is_the_sum_over_independent_axes():
+    plane = Grid.box((-3, -3), (3, 3), (31, 31))
+    flat = langevin(quadratic(np.eye(2)), temperature=0.4)
+    line = Grid.box(-3, 3, 31)
+    bump = np.exp(-((line.axes[0] - 1) ** 2))
+    bump /= (bump * line.volumes).sum()
+    square = line.axes[0] ** 2
+    one = forward_backward(
+        langevin(quadratic(), temperature=0.4), line, square, bump, horizon=0.5, steps=5
+    )
+    two = forward_backward(
+        flat, plane, np.add.outer(square, square), np.multiply.outer(bump, bump),
+        horizon=0.5, steps=5,
+    )  # fmt: skip
+    assert two.ends == pytest.approx(2 * one.ends, rel=1e-9)
+    assert two.efforts == pytest.approx(2 * one.efforts, rel=1e-9)
+
+
 def test_a_constant_terminal_cost_steers_nothing():
     system = forward_backward(BOWL, LINE, np.full(481, 3.0), START, horizon=1.0, steps=2)
     assert np.abs(system.value.values - 3.0).max() < 1e-10
@@ -59,6 +88,7 @@ def test_a_constant_terminal_cost_steers_nothing():
     free = evolve(kolmogorov(BOWL, LINE), start, system.flow.times)
     ratio = (START * LINE.volumes).sum()
     assert np.abs(system.flow.densities / ratio - free.densities).max() < 1e-9
+    assert np.abs(system.free.densities / ratio - free.densities).max() < 1e-9
 
 
 def test_the_feedback_of_a_parabola_is_linear():

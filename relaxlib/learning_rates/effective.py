@@ -14,7 +14,6 @@ from relaxlib import _checks
 from relaxlib.landscape import Landscape
 from relaxlib.learning_rates.two_scale import control_interval
 from relaxlib.learning_rates.velocities import on_the_line, pull_of
-from relaxlib.smoothing import local_entropy_grad
 
 _PRECISE = {"method": "DOP853", "rtol": 1e-11, "atol": 1e-13}
 _ANGLES = 24  # first directions of extremals that are compared
@@ -101,12 +100,12 @@ def standard_value(
     horizon : float
         T of the control problem.
     landscape, x, gamma, temperature, controls
-        As in `support_function`, in up to three dimensions.
+        As in `support_function`.
 
     Raises
     ------
     ValueError, ArithmeticError
-        As `smoothing.local_entropy`; and if ``horizon`` is not positive.
+        As `support_function`; and if ``horizon`` is not positive.
 
     Notes
     -----
@@ -119,11 +118,11 @@ def standard_value(
     >>> round(standard_value(lipschitz_double_well(), -0.8, **facts), 6)
     -0.073403
     """
-    _checks.kind("landscape", landscape, Landscape)
+    pull = pull_of(landscape, gamma, temperature, (1.0, 1.0))  # -grad f_gamma, along any axis
     start = _checks.point("x", x, landscape.dim)
     horizon, (low, high) = _checks.positive("horizon", horizon), control_interval(controls)
-    facts = {"gamma": gamma, "temperature": temperature}
-    path = _flow(lambda z: -local_entropy_grad(landscape, z, **facts), start, high * horizon)
+    axis = np.eye(landscape.dim)[0]
+    path = _flow(lambda z: pull(z, axis).velocity, start, high * horizon)
     clock = low * horizon, high * horizon
     return _lowest(lambda t: landscape.value(path(t).T), *clock)[1]
 

@@ -99,10 +99,10 @@ def two_scale_value(
     values = np.empty((_SAVED + 1, *grid.shape))
     values[0] = current.T
     for saved in range(1, _SAVED + 1):
-        for _ in range(between):
-            _slow(current, x, y, dt / 2.0, h, gamma, low, high)
+        _slow(current, x, y, dt / 2.0, h, gamma, low, high)
+        for left in reversed(range(between)):
             _fast(current, up, down, lower, inverse)
-            _slow(current, x, y, dt / 2.0, h, gamma, low, high)
+            _slow(current, x, y, dt if left else dt / 2.0, h, gamma, low, high)
         values[saved] = current.T
     return ValueFunction(grid, np.linspace(0.0, horizon, _SAVED + 1), values)
 
