@@ -11,15 +11,18 @@ through its paths or through its operator.
 ``diffusions``      `Diffusion`: Langevin, Ornstein–Uhlenbeck, two-scale, with momentum
 ``paths``           simulated ensembles and first exits
 ``operators``       the generator on a grid, a Markov chain
-``fokker_planck``   densities in time, equilibrium, entropies, spectrum
+``fokker_planck``   densities in time, equilibrium, spectrum
+``entropies``       entropies of densities, their production, Poincaré's constant
 ``exit_times``      mean exit times, discounted problems, bounds, Kramers' law
 ``exit_quadrature`` exit times on the line and on balls, to all digits
 ``action``          the cheapest path against a drift
 ``rare_events``     exits too rare to be simulated, by splitting
 ``multigrid``       boundary-value problems in the plane, in linear time
 ``gaussian``        laws of linear diffusions, exact in time
-``asymptotics``     well masses, committors, mixtures, Wasserstein distances
+``asymptotics``     well masses, committors, mixtures at low temperature
+``distances``       Wasserstein distances of densities, weighted oscillation of functions
 ``homogenization``  effective drift, correctors, averaging error, multiscale integration
+``time_averages``   means over time along simulated paths
 ``control``         Hamilton–Jacobi–Bellman equations, steered diffusions, assumptions
 ``learning_rates``  values of controlled learning rates, standard, extended, two-scale
 ``finite_sums``     losses that are means over examples, and the noise of batches

@@ -163,6 +163,31 @@ def values_on(grid: object, values: object, name: str = "values") -> np.ndarray:
     return found
 
 
+def nonnegative_on(grid: object, values: object, name: str) -> np.ndarray:
+    """Return nonnegative grid values as `values_on` does."""
+    found = values_on(grid, values, name)
+    if found.min() < 0.0:
+        reject(f"min {name}", f"{found.min():g}", f"{name} >= 0", "clip it, then divide")
+    return found
+
+
+def density_of(operator: object, density: object) -> np.ndarray:
+    """Return a nonnegative density of mass one in the cells of an operator."""
+    found = nonnegative_on(operator.grid, density, "density")
+    total = float((found * operator.volumes).sum())
+    if abs(total - 1.0) > 1e-6:
+        need = f"mass 1 in the operator's {operator.boundary} cells"
+        fix = "divide by (density * operator.volumes).sum()"
+        reject("mass of density", f"{total:.8g}", need, fix)
+    return found
+
+
+def keeps_mass(operator: object, fix: str) -> None:
+    """Reject an operator whose walls absorb."""
+    if operator.boundary == "absorbing":
+        reject("operator", "absorbing", "a chain that keeps its mass", fix)
+
+
 def fits(name: str, dim: int, other: str, expected: int) -> None:
     """Reject two dimensions that differ."""
     if dim != expected:
@@ -198,6 +223,35 @@ def corners(lower: object, upper: object) -> tuple[np.ndarray, np.ndarray]:
         boxes = f"{first.tolist()}, {last.tolist()}"
         reject("lower, upper", boxes, "lower < upper on every axis", "swap them")
     return first, last
+
+
+def box(name: str, value: object) -> tuple[np.ndarray, np.ndarray]:
+    """Return the corners (d,) of a finite box, given as a pair (lower, upper)."""
+    try:
+        lower, upper = value
+    except (TypeError, ValueError):
+        reject(name, shown(value), "two corners (lower, upper)", "pass a pair")
+    first, last = corners(lower, upper)
+    finite(name, np.array([first, last]))
+    return first, last
+
+
+def square(name: str, matrix: object, dim: int | None = None) -> np.ndarray:
+    """Return a finite float64 array (d, d); a float is one of (1, 1)."""
+    found = np.atleast_2d(array(name, matrix))
+    shape(name, found, (dim or len(found),) * 2, "pass a square matrix (d, d)")
+    finite(name, found)
+    return found
+
+
+def covariance(name: str, matrix: object, dim: int | None = None) -> np.ndarray:
+    """Return a symmetric float64 array (d, d) without negative eigenvalues, up to rounding."""
+    found = square(name, matrix, dim)
+    symmetric(name, found)
+    lowest, highest = np.linalg.eigvalsh(found)[[0, -1]]
+    if lowest < -1e-12 * abs(highest):
+        reject(f"least eigenvalue of {name}", f"{lowest:.3g}", f"{name} >= 0", "it is a covariance")
+    return found
 
 
 def symmetric(name: str, matrix: np.ndarray) -> None:

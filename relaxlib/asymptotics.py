@@ -14,6 +14,7 @@ from scipy.stats import multivariate_normal
 from relaxlib import _checks
 from relaxlib.cut_cells import nodes_inside
 from relaxlib.diffusions import Diffusion, langevin
+from relaxlib.distances import wasserstein, wasserstein2_to_line, weighted_oscillation
 from relaxlib.exit_times import feynman_kac
 from relaxlib.gaussian import stationary_covariance
 from relaxlib.grid import Grid
@@ -22,8 +23,15 @@ from relaxlib.landscape import Landscape
 from relaxlib.operators import KolmogorovOperator
 from relaxlib.regions import Ball, Box
 
-_GAUSS = 0.5 + np.array([[-1.0], [1.0]]) / np.sqrt(12.0)  # two points on [0, 1], equal weights
-_NO_MASS = 1e-15  # shares of the mass below this are rounding
+__all__ = [
+    "GaussianMixture",
+    "committor",
+    "gaussian_mixture",
+    "wasserstein",
+    "wasserstein2_to_line",
+    "weighted_oscillation",
+    "well_masses",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,54 +226,6 @@ def committor(
     return end.reshape(shape) + feynman_kac(operator, into_end, discount=0.0, region=between)
 
 
-def wasserstein(grid: Grid, density: ArrayLike, other: ArrayLike, *, order: int = 1) -> float:
-    r"""Wasserstein distance of two densities on the line,
-    :math:`W_p^p = \int_0^1|F^{-1} - G^{-1}|^p`.
-
-    A density is constant on the cell of each node; a point mass is as wide as its cell.
-
-    Parameters
-    ----------
-    grid : Grid
-        In one dimension.
-    density, other : (n,) array_like
-        Nonnegative, of mass one.
-    order : {1, 2}
-        p.
-
-    Returns
-    -------
-    float
-        The distance, not its power.
-
-    Raises
-    ------
-    ValueError
-        If the grid is not one-dimensional, or a mass is not one.
-
-    Examples
-    --------
-    >>> from relaxlib.fokker_planck import gibbs
-    >>> grid = Grid.box(-8, 8, 801)
-    >>> a, b = (gibbs(grid, (grid.axes[0] - m) ** 2 / 2, temperature=1.0) for m in (0.0, 0.5))
-    >>> round(wasserstein(grid, a, b), 6), round(wasserstein(grid, a, b, order=2), 6)
-    (0.5, 0.5)
-    """
-    _checks.kind("grid", grid, Grid)
-    if grid.dim != 1:
-        _checks.reject("grid.dim", grid.dim, "1", "compare marginals")
-    if order not in (1, 2):
-        _checks.reject("order", order, "1 or 2", "choose one")
-    edges = _edges(grid)
-    levels = [_levels(grid, *pair) for pair in (("density", density), ("other", other))]
-    merged = np.union1d(*levels)
-    widths = np.diff(merged)
-    seen = widths > _NO_MASS
-    between = merged[:-1][seen] + widths[seen] * _GAUSS
-    first, second = (np.interp(between, level, edges) for level in levels)
-    return float((np.abs(first - second) ** order).mean(axis=0) @ widths[seen]) ** (1 / order)
-
-
 def _laplace_masses(landscape: Landscape, noise: Diffusion, temperature: float) -> np.ndarray:
     """Masses of the wells by Laplace's method, for ``noise`` = (S with SS^T = 2Q)."""
     q, hess = noise.diffusivity_at(landscape.minima), landscape.hess(landscape.minima)
@@ -288,29 +248,13 @@ def _laplace_masses(landscape: Landscape, noise: Diffusion, temperature: float) 
     return weights / weights.sum()
 
 
-def _edges(grid: Grid) -> np.ndarray:
-    """Ends of the cells of a 1-d grid, (n + 1,)."""
-    axis = grid.axes[0]
-    return np.concatenate([axis[:1], (axis[1:] + axis[:-1]) / 2, axis[-1:]])
-
-
-def _levels(grid: Grid, name: str, density: ArrayLike) -> np.ndarray:
-    """The distribution function at the ends of the cells, (n + 1,)."""
-    masses = _checks.values_on(grid, density, name) * grid.volumes
-    total = masses.sum()
-    if masses.min() < 0.0 or abs(total - 1.0) > 1e-6:
-        fix = "divide by (density * grid.volumes).sum()"
-        _checks.reject(f"mass of {name}", f"{total:.8g}", "a nonnegative density of mass 1", fix)
-    return np.concatenate([[0.0], np.cumsum(masses / total)])
-
-
 def _intervals(grid: Grid, landscape: Landscape) -> np.ndarray:
     """Share of every cell of a 1-d grid in the basin of each minimum, (m, n)."""
     order = np.argsort(landscape.minima[:, 0])
     wells = landscape.minima[order]
     tops = [relevant_saddle(landscape, *pair).point[0] for pair in pairwise(wells)]
     cuts = np.concatenate([[-np.inf], tops, [np.inf]])
-    edges = _edges(grid)
+    (edges,) = grid.edges
     inside = np.minimum(edges[1:], cuts[1:, None]) - np.maximum(edges[:-1], cuts[:-1, None])
     shares = np.empty_like(inside)
     shares[order] = np.maximum(inside, 0.0) / np.diff(edges)

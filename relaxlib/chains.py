@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.linalg import eigh_tridiagonal
-from scipy.sparse import csc_array, csr_array, eye_array
+from scipy.sparse import csc_array, csr_array, diags_array, eye_array
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 from scipy.sparse.linalg import eigs, eigsh, splu
 
 from relaxlib import _checks
 
 _BALANCE = 1e-8  # relative error in detailed balance that counts as rounding
+_NO_MASS = 1e-16  # masses below this share of the largest are rounding
 
 
 def log_weights(matrix: csr_array) -> np.ndarray | None:
@@ -105,6 +106,37 @@ def spectrum(matrix: csr_array, count: int) -> np.ndarray:
     start = np.random.default_rng(0).random(nodes)
     values = eigsh(csc_array(symmetric), count, sigma=shift, v0=start, return_eigenvectors=False)
     return np.sort(values)[::-1]
+
+
+def slowest_rate(matrix: csr_array, name: str) -> float:
+    """Minus the second largest real part in the spectrum of a chain that keeps its mass.
+
+    Raises
+    ------
+    ArithmeticError
+        If it is below 1e-14 of the largest rate: rounding reaches about 1e-16 of that rate.
+    """
+    rate = 0.0 - float(spectrum(matrix, 2)[1].real)
+    level = 1e-14 * float(np.abs(matrix.diagonal()).max())
+    if not rate > level:
+        raise ArithmeticError(
+            f"{name}: {rate:.1e} <= {level:.1e}, where rounding may be all there is; "
+            "raise the temperature, or coarsen the grid"
+        )
+    return rate
+
+
+def reversible_part(matrix: csr_array) -> csr_array:
+    """The mean of a chain and its reversal in time, where there is mass to more than rounding."""
+    if log_weights(matrix) is not None:
+        return matrix
+    masses = null_masses(matrix)
+    charged = masses > _NO_MASS * masses.max()
+    weights = masses[charged]
+    flows = diags_array(weights) @ _off_diagonal(matrix)[charged][:, charged]
+    rates = csr_array(diags_array(0.5 / weights) @ (flows + flows.T))
+    rates.setdiag(-rates.sum(axis=1))
+    return rates
 
 
 def _off_diagonal(matrix: csr_array) -> csr_array:

@@ -60,11 +60,13 @@ def langevin(
         for x in np.random.default_rng(0).uniform(*landscape.box, (256, dim)):
             matrix = np.full((dim, dim), np.nan)
             covariance(x, matrix)
-            _covariance(f"noise_cov({x.tolist()})", matrix, dim)
+            _checks.covariance(f"noise_cov({x.tolist()})", matrix, dim)
         noise = drifts.factor_of(covariance, np.sqrt(2 * temperature), dim)
         rank = dim
     else:
-        matrix = np.eye(dim) if noise_cov is None else _covariance("noise_cov", noise_cov, dim)
+        matrix = (
+            np.eye(dim) if noise_cov is None else _checks.covariance("noise_cov", noise_cov, dim)
+        )
         noise = np.sqrt(2 * temperature) * drifts.factor(matrix)
         rank = noise.shape[1]
     return Diffusion(
@@ -109,11 +111,9 @@ def ornstein_uhlenbeck(
     <Diffusion: dim=2, rank=1, additive, T=0.5>
     """
     temperature = _checks.nonnegative("temperature", temperature)
-    matrix = np.atleast_2d(_checks.array("drift_matrix", drift_matrix))
-    _checks.shape("drift_matrix", matrix, (len(matrix), len(matrix)), "pass a square matrix")
-    _checks.finite("drift_matrix", matrix)
+    matrix = _checks.square("drift_matrix", drift_matrix)
     noise = np.sqrt(2 * temperature) * drifts.factor(
-        _covariance("noise_cov", noise_cov, len(matrix))
+        _checks.covariance("noise_cov", noise_cov, len(matrix))
     )
     return Diffusion(
         drift=drifts.linear(len(matrix)),
@@ -228,15 +228,3 @@ def underdamped(landscape: Landscape, *, temperature: float, friction: float) ->
         params=np.concatenate([[friction], landscape.params]),
         temperature=temperature,
     )
-
-
-def _covariance(name: str, matrix: ArrayLike, dim: int) -> np.ndarray:
-    """A symmetric nonnegative (dim, dim) matrix, or a ValueError."""
-    square = np.atleast_2d(_checks.array(name, matrix))
-    _checks.shape(name, square, (dim, dim), f"pass a {dim} x {dim} matrix")
-    _checks.symmetric(name, square)
-    lowest, highest = np.linalg.eigvalsh(square)[[0, -1]]
-    if lowest < -1e-12 * abs(highest):
-        least = f"{lowest:.3g}"
-        _checks.reject(f"least eigenvalue of {name}", least, f"{name} >= 0", "it is a covariance")
-    return square

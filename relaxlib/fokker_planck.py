@@ -6,20 +6,47 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from relaxlib import _checks
-from relaxlib.chains import log_weights, null_masses, spectrum
+from relaxlib.chains import log_weights, null_masses, slowest_rate, spectrum
+from relaxlib.entropies import (
+    chi_square,
+    entropy_production,
+    fisher_information,
+    free_energy,
+    poincare_constant,
+    relative_entropy,
+)
 from relaxlib.exponentials import propagate
 from relaxlib.grid import DensityFlow, Grid, ValueFunction
 from relaxlib.operators import KolmogorovOperator
 from relaxlib.regions import Ball, Box
+
+__all__ = [
+    "backward",
+    "chi_square",
+    "eigenvalues",
+    "entropy_production",
+    "evolve",
+    "expectation",
+    "fisher_information",
+    "free_energy",
+    "gibbs",
+    "mass",
+    "poincare_constant",
+    "relative_entropy",
+    "spectral_gap",
+    "stationary",
+]
 
 
 def evolve(operator: KolmogorovOperator, density: ArrayLike, times: ArrayLike) -> DensityFlow:
     r"""Solve the Fokker–Planck equation :math:`\rho_t = A^*\rho` on the grid.
 
     Masses p = density * volume obey :math:`p' = M^\top p`, and every time is reached from the one
-    before by the exponential of M to :math:`10^{-12}` in the sum of absolute values, whatever the
-    time; entries that come out negative below that size are set to zero. Mass is kept, and the
-    stationary density stays put, to rounding.
+    before by the exponential of M to :math:`10^{-12}` in the sum of absolute values; entries that
+    come out negative below that size are set to zero. Mass is kept, and the stationary density
+    stays put, to rounding. In detailed balance any time takes seven sparse solves, a million
+    relaxation times as well as one; a gap g that rounding blurs, by u = 1e-16 of the largest rate,
+    blurs a time t by the factor 1 + O(u/g).
 
     Parameters
     ----------
@@ -56,7 +83,7 @@ def evolve(operator: KolmogorovOperator, density: ArrayLike, times: ArrayLike) -
     """
     _checks.kind("operator", operator, KolmogorovOperator)
     times = _checks.increasing_times("times", times)
-    start = _density(operator, density)
+    start = _checks.density_of(operator, density)
     reversible = log_weights(operator.matrix) is not None
     transposed = operator.matrix.T.tocsr()
     masses = [(start * operator.volumes).ravel()]
@@ -148,7 +175,7 @@ def stationary(operator: KolmogorovOperator) -> np.ndarray:
     True
     """
     _checks.kind("operator", operator, KolmogorovOperator)
-    _keeping_mass(operator, "let it reflect")
+    _checks.keeps_mass(operator, "let it reflect")
     return null_masses(operator.matrix).reshape(operator.grid.shape) / operator.volumes
 
 
@@ -173,15 +200,8 @@ def spectral_gap(operator: KolmogorovOperator) -> float:
     1.0
     """
     _checks.kind("operator", operator, KolmogorovOperator)
-    _keeping_mass(operator, "take -eigenvalues(operator, 1)[0], the slowest rate of decay")
-    gap = 0.0 - float(eigenvalues(operator, 2)[1].real)
-    level = 1e-14 * float(np.abs(operator.matrix.diagonal()).max())
-    if not gap > level:
-        raise ArithmeticError(
-            f"spectral gap: {gap:.1e} <= {level:.1e}, where rounding may be all there is; "
-            "raise the temperature, or coarsen the grid"
-        )
-    return gap
+    _checks.keeps_mass(operator, "take -eigenvalues(operator, 1)[0], the slowest rate of decay")
+    return slowest_rate(operator.matrix, "spectral gap")
 
 
 def eigenvalues(operator: KolmogorovOperator, count: int) -> np.ndarray:
@@ -260,69 +280,9 @@ def mass(grid: Grid, density: ArrayLike, region: Ball | Box | np.ndarray) -> flo
     return float((density * grid.volumes * _shares(grid, region)).sum())
 
 
-def relative_entropy(density: ArrayLike, reference: ArrayLike, grid: Grid) -> float:
-    r"""Relative entropy :math:`\int \rho\log(\rho/\pi)`, infinite where only the reference is zero.
-
-    >>> grid = Grid.box(0, 1, 101)
-    >>> relative_entropy(np.ones(101), np.ones(101), grid)
-    0.0
-    """
-    rho, pi = _nonnegative(grid, density), _nonnegative(grid, reference, "reference")
-    charged = rho > 0.0
-    if np.any(charged & (pi <= 0.0)):
-        return np.inf
-    terms = rho[charged] * np.log(rho[charged] / pi[charged])
-    return float((terms * grid.volumes[charged]).sum())
-
-
-def free_energy(
-    density: ArrayLike, potential: ArrayLike, grid: Grid, *, temperature: float
-) -> float:
-    r"""Free energy :math:`\int f\rho + T\int\rho\log\rho`, which decreases along the flow.
-
-    Notes
-    -----
-    DR, the functional J of section 2.3, and equation (26).
-
-    Examples
-    --------
-    >>> grid = Grid.box(0, 1, 101)
-    >>> free_energy(np.ones(101), 3 * np.ones(101), grid, temperature=2.0)
-    3.0
-    """
-    temperature = _checks.nonnegative("temperature", temperature)
-    rho = _nonnegative(grid, density)
-    energy = expectation(grid, rho, potential)
-    charged = rho > 0.0
-    entropy = (rho[charged] * np.log(rho[charged]) * grid.volumes[charged]).sum()
-    return energy + temperature * float(entropy)
-
-
-def _density(operator: KolmogorovOperator, density: ArrayLike) -> np.ndarray:
-    rho = _nonnegative(operator.grid, density)
-    total = float((rho * operator.volumes).sum())
-    if abs(total - 1.0) > 1e-6:
-        need = f"mass 1 in the operator's {operator.boundary} cells"
-        fix = "divide by (density * operator.volumes).sum()"
-        _checks.reject("mass of density", f"{total:.8g}", need, fix)
-    return rho
-
-
-def _nonnegative(grid: Grid, density: ArrayLike, name: str = "density") -> np.ndarray:
-    values = _values(grid, density, name)
-    if values.min() < 0.0:
-        _checks.reject(f"min {name}", f"{values.min():g}", f"{name} >= 0", "clip it, then divide")
-    return values
-
-
 def _values(grid: Grid, values: ArrayLike, name: str = "values") -> np.ndarray:
     _checks.kind("grid", grid, Grid)
     return _checks.values_on(grid, values, name)
-
-
-def _keeping_mass(operator: KolmogorovOperator, fix: str) -> None:
-    if operator.boundary == "absorbing":
-        _checks.reject("operator", "absorbing", "a chain that keeps its mass", fix)
 
 
 def _shares(grid: Grid, region: Ball | Box | np.ndarray) -> np.ndarray:
@@ -333,8 +293,7 @@ def _shares(grid: Grid, region: Ball | Box | np.ndarray) -> np.ndarray:
         region = Box(region.center - region.radius, region.center + region.radius)
     if isinstance(region, Box):
         shares = np.ones(())
-        for axis, low, high in zip(grid.axes, region.lower, region.upper, strict=True):
-            edges = np.concatenate([axis[:1], (axis[1:] + axis[:-1]) / 2, axis[-1:]])
+        for edges, low, high in zip(grid.edges, region.lower, region.upper, strict=True):
             overlap = np.minimum(edges[1:], high) - np.maximum(edges[:-1], low)
             shares = np.multiply.outer(shares, np.maximum(overlap, 0.0) / np.diff(edges))
         return shares

@@ -111,7 +111,7 @@ def covariance_at(
     drift, noise = _linear(drift_matrix, noise_cov)
     dim = len(drift)
     t, temperature = _checks.nonnegative("t", t), _checks.nonnegative("temperature", temperature)
-    first = np.zeros((dim, dim)) if start is None else _covariance("start", start, dim)
+    first = np.zeros((dim, dim)) if start is None else _checks.covariance("start", start, dim)
     _not_too_late(drift, t)
     doublings = max(0, int(np.ceil(np.log2(max(np.abs(drift).sum(axis=1).max() * t, 1.0)))))
     scale = max(float(np.abs(noise).max()), np.finfo(float).tiny)
@@ -152,7 +152,7 @@ def mean_at(drift_matrix: ArrayLike, t: float, *, start: ArrayLike) -> np.ndarra
     >>> mean_at([[1, 1], [0, 1]], 1.0, start=[0, 1]).round(6).tolist()
     [-0.367879, 0.367879]
     """
-    drift = _square("drift_matrix", drift_matrix)
+    drift = _checks.square("drift_matrix", drift_matrix)
     t = _checks.nonnegative("t", t)
     first = _checks.point("start", start, len(drift))
     _not_too_late(drift, t)
@@ -297,32 +297,15 @@ def _root(covariance: np.ndarray) -> np.ndarray:
 
 def _pair(mean0: ArrayLike, cov0: ArrayLike, mean1: ArrayLike, cov1: ArrayLike) -> tuple:
     """The difference of the means and the two covariances of checked Gaussians."""
-    first = _covariance("cov0", cov0)
-    second = _covariance("cov1", cov1, len(first))
+    first = _checks.covariance("cov0", cov0)
+    second = _checks.covariance("cov1", cov1, len(first))
     means = [_checks.point(f"mean{k}", m, len(first)) for k, m in enumerate((mean0, mean1))]
     return means[0] - means[1], first, second
 
 
 def _linear(drift_matrix: ArrayLike, noise_cov: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    drift = _square("drift_matrix", drift_matrix)
-    return drift, _covariance("noise_cov", noise_cov, len(drift))
-
-
-def _square(name: str, matrix: ArrayLike, dim: int | None = None) -> np.ndarray:
-    square = np.atleast_2d(_checks.array(name, matrix))
-    _checks.shape(name, square, (dim or len(square),) * 2, "pass a square matrix (d, d)")
-    _checks.finite(name, square)
-    return square
-
-
-def _covariance(name: str, matrix: ArrayLike, dim: int | None = None) -> np.ndarray:
-    square = _square(name, matrix, dim)
-    _checks.symmetric(name, square)
-    lowest, highest = np.linalg.eigvalsh(square)[[0, -1]]
-    if lowest < -_SINGULAR * abs(highest):
-        least = f"{lowest:.3g}"
-        _checks.reject(f"least eigenvalue of {name}", least, f"{name} >= 0", "it is a covariance")
-    return square
+    drift = _checks.square("drift_matrix", drift_matrix)
+    return drift, _checks.covariance("noise_cov", noise_cov, len(drift))
 
 
 def _not_too_late(drift: np.ndarray, t: float) -> None:

@@ -39,6 +39,8 @@ class Grid:
     axes: tuple[np.ndarray, ...]
 
     def __post_init__(self) -> None:
+        if not np.iterable(self.axes):
+            _checks.reject("axes", _checks.shown(self.axes), "a tuple of axes", "use Grid.box")
         axes = tuple(_checks.array("axis", axis) for axis in self.axes)
         if not axes:
             _checks.reject("axes", axes, "at least one axis", "use Grid.box")
@@ -90,6 +92,11 @@ class Grid:
     def nodes(self) -> np.ndarray:
         """All nodes, (n, d), last axis fastest."""
         return np.stack(np.meshgrid(*self.axes, indexing="ij"), axis=-1).reshape(-1, self.dim)
+
+    @cached_property
+    def edges(self) -> tuple[np.ndarray, ...]:
+        """Ends of the cells along each axis, (n_k + 1,): midway between nodes, and the walls."""
+        return tuple(np.r_[axis[0], (axis[1:] + axis[:-1]) / 2, axis[-1]] for axis in self.axes)
 
     @cached_property
     def volumes(self) -> np.ndarray:

@@ -60,6 +60,7 @@ def hopf_lax(grid: Grid, values: ArrayLike, *, t: float) -> np.ndarray:
     >>> hopf_lax(grid, [9.0, 9.0, 0.0, 9.0, 9.0], t=0.5).tolist()
     [4.0, 1.0, 0.0, 1.0, 4.0]
     """
+    _checks.kind("grid", grid, Grid)
     values = _checks.values_on(grid, values)
     t = _checks.nonnegative("t", t)
     curvatures = [min(h * h / 2 / t, STEEPEST) if t else STEEPEST for h in grid.spacings.tolist()]
@@ -116,6 +117,7 @@ def solve_hj(
     >>> np.round(solution.interpolate(0.6), 2).tolist()  # x**2 / (2 * (1 + t)) = 0.09
     0.09
     """
+    _checks.kind("grid", grid, Grid)
     if grid.dim > 3:
         _checks.reject("grid.dim", grid.dim, "grid.dim <= 3", "use local_entropy or prox")
     u = _checks.values_on(grid, values)
@@ -246,6 +248,7 @@ def prox(landscape: Landscape, x: ArrayLike, *, gamma: float) -> Prox:
     >>> prox(quadratic(3.0), 2.0, gamma=1.0)
     Prox(point=array([0.5]), value=array(1.5), unique=array(True))
     """
+    _checks.kind("landscape", landscape, Landscape)
     if landscape.dim > 3:
         _checks.reject("landscape.dim", landscape.dim, "dim <= 3", "descend from x instead")
     gamma = _checks.positive("gamma", gamma)

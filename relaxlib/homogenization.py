@@ -63,11 +63,11 @@ class AveragingError:
 def effective_drift(
     landscape: Landscape, x: ArrayLike, *, gamma: float, temperature: float
 ) -> np.ndarray:
-    r"""The averaged drift of the slow variable.
+    r"""The averaged drift of the slow variable, DR Theorem 5.
 
     .. math:: \bar h(x) = -\int\frac{x-y}\gamma\,\rho_\infty(dy; x) = -\nabla f_\gamma(x)
 
-    Parameters, shapes and errors are those of `smoothing.local_entropy_grad`. DR Theorem 5.
+    Arguments as of `smoothing.local_entropy_grad`; any other pair: `cell_problem`, `time_average`.
 
     Examples
     --------

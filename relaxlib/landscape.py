@@ -59,8 +59,7 @@ class Landscape:
     center: ArrayLike | None = None
 
     def __post_init__(self) -> None:
-        lower, upper = _checks.corners(*self.box)
-        _checks.finite("box", np.array([lower, upper]))
+        lower, upper = _checks.box("box", self.box)
         center = np.zeros(len(lower)) if self.center is None else self.center
         arrays = {
             "params": _checks.array("params", self.params),
@@ -143,11 +142,10 @@ class Landscape:
         1.0
         """
         dim, growth = _checks.count("dim", dim), _checks.nonnegative("growth", growth)
-        lower, upper = _checks.corners(*box)
+        lower, upper = _checks.box("box", box)
         if len(lower) != dim:
             corners = f"{lower.tolist()}, {upper.tolist()}"
             _checks.reject("box", corners, f"corners with dim = {dim} entries", "match them")
-        _checks.finite("box", np.array([lower, upper]))
         middle = (lower + upper) / 2
         origin = middle if center is None else _checks.point("center", center, dim)
         wells, passes = _listed("minima", minima, dim), _listed("saddles", saddles, dim)

@@ -71,6 +71,7 @@ def local_entropy(
     >>> round(float(u), 8)  # x²/(2(1 + gamma)) + T/2 log(1 + gamma)
     0.22125707
     """
+    _checks.kind("landscape", landscape, Landscape)
     points, leading = _checks.points("x", x, landscape.dim)
     integrals = _gibbs_integrals(landscape, points, gamma, temperature)
     normalization = landscape.dim / 2 * np.log(2 * np.pi * gamma * temperature)
@@ -109,6 +110,7 @@ def local_entropy_grad(
     >>> local_entropy_grad(quadratic(1.0), 1.0, gamma=0.25, temperature=2.0).round(12).tolist()
     [0.8]
     """
+    _checks.kind("landscape", landscape, Landscape)
     points, leading = _checks.points("x", x, landscape.dim)
     integrals = _gibbs_integrals(landscape, points, gamma, temperature)
     return ((points - integrals.mean) / gamma).reshape(*leading, landscape.dim)
@@ -147,6 +149,7 @@ def gibbs_moments(
     >>> law.mean.round(12).tolist(), law.cov.round(12).tolist()
     ([0.5], [[1.0]])
     """
+    _checks.kind("landscape", landscape, Landscape)
     points, leading = _checks.points("x", x, landscape.dim)
     integrals = _gibbs_integrals(landscape, points, gamma, temperature)
     dim = landscape.dim
@@ -189,6 +192,7 @@ def heat_smoothing(landscape: Landscape, x: ArrayLike, *, variance: float) -> np
     >>> round(float(heat_smoothing(quadratic(2.0), 3.0, variance=0.5)), 12)
     9.5
     """
+    _checks.kind("landscape", landscape, Landscape)
     points, leading = _checks.points("x", x, landscape.dim)
     variance = _checks.nonnegative("variance", variance)
     _few_coordinates(landscape)
@@ -244,6 +248,7 @@ def local_entropy_on_grid(
     >>> local_entropy_on_grid(grid, cliff, gamma=0.01, temperature=1.0)[[50, 150]].round(3).tolist()
     [14.817, 0.0]
     """
+    _checks.kind("grid", grid, Grid)
     gamma = _checks.positive("gamma", gamma)
     temperature = _checks.positive("temperature", temperature)
     exponents = _checks.values_on(grid, values) / temperature

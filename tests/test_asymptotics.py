@@ -1,15 +1,13 @@
-"""Masses of wells, Gaussian mixtures, committors and Wasserstein distances on grids."""
+"""Masses of wells, Gaussian mixtures and committors on grids."""
 
 import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
-from scipy.stats import wasserstein_distance
 
 from relaxlib.asymptotics import (
     GaussianMixture,
     committor,
     gaussian_mixture,
-    wasserstein,
     well_masses,
 )
 from relaxlib.diffusions import Diffusion, langevin
@@ -33,47 +31,8 @@ LINE = Grid.box(-6, 6, 2401)
 WELL = lipschitz_double_well()
 
 
-def normal(mean, deviation):
-    return gibbs(LINE, (LINE.axes[0] - mean) ** 2 / 2, temperature=deviation**2)
-
-
 def bright(x):
     return 1 + 0.4 * np.tanh(x)
-
-
-@pytest.mark.parametrize("order", [1, 2])
-@pytest.mark.parametrize("shift", [0.0, 0.00123, 0.7])
-def test_wasserstein_of_a_shift_is_the_shift(order, shift):
-    assert wasserstein(LINE, normal(0, 0.5), normal(shift, 0.5), order=order) == pytest.approx(
-        shift, abs=1e-6
-    )
-
-
-def test_wasserstein_of_gaussians():
-    a, b = normal(0.3, 0.5), normal(-0.4, 0.8)
-    assert wasserstein(LINE, a, b, order=2) == pytest.approx(np.hypot(0.7, 0.3), rel=1e-4)
-    scaled = 0.3 * np.sqrt(2 / np.pi)  # |s - t| E|Z|
-    assert wasserstein(LINE, normal(0, 0.5), normal(0, 0.8)) == pytest.approx(scaled, rel=1e-4)
-
-
-def test_wasserstein_agrees_with_scipy_and_with_a_point_mass():
-    a, b = normal(0.3, 0.5), normal(-0.4, 0.8)
-    masses = [density * LINE.volumes for density in (a, b)]
-    expected = wasserstein_distance(LINE.axes[0], LINE.axes[0], *masses)
-    assert wasserstein(LINE, a, b) == pytest.approx(expected, rel=1e-4)
-    point = np.where(LINE.axes[0] == 0.0, 1 / LINE.volumes, 0.0)
-    as_wide = 0.5 - np.sqrt(3 / np.pi) * 0.005 / np.sqrt(12)  # as the cell, correlation sqrt(3/pi)
-    assert wasserstein(LINE, a, point, order=2) == pytest.approx(np.hypot(0.3, as_wide), rel=1e-5)
-    assert wasserstein(LINE, point, a, order=2) == wasserstein(LINE, a, point, order=2)
-
-
-def test_moving_a_little_mass_far_costs_its_square_root():
-    share = 1e-4
-    there = (1 - share) * normal(-1, 0.1) + share * normal(1, 0.1)
-    assert wasserstein(LINE, normal(-1, 0.1), there) == pytest.approx(2 * share, rel=1e-3)
-    tail = 2 - 0.1 * 3.96  # from the mean of the upper tail of that mass to 1
-    far = wasserstein(LINE, normal(-1, 0.1), there, order=2)
-    assert far == pytest.approx(tail * np.sqrt(share), rel=0.01)
 
 
 def test_well_masses_on_the_line_do_not_see_the_grid():
@@ -228,16 +187,7 @@ def test_refusals():
         well_masses(LINE, np.zeros(3), WELL)
 
 
-def test_refusals_of_distances_and_committors():
-    plane = Grid.box((-2, -2), (2, 2), (21, 21))
-    with pytest.raises(ValueError, match=r"grid.dim = 2: need 1; compare marginals"):
-        wasserstein(plane, np.zeros(plane.shape), np.zeros(plane.shape))
-    with pytest.raises(ValueError, match=r"order = 3: need 1 or 2"):
-        wasserstein(LINE, normal(0, 1), normal(0, 1), order=3)
-    with pytest.raises(
-        ValueError, match=r"mass of other = 2: need a nonnegative density of mass 1"
-    ):
-        wasserstein(LINE, normal(0, 0.5), 2 * normal(0, 0.5))
+def test_refusals_of_committors():
     brownian = langevin_operator(LINE, np.zeros(2401), temperature=0.5)
     with pytest.raises(ValueError, match=r"nodes in both sets = 1: need sets that do not meet"):
         committor(brownian, Box(-7, 0.001), Box(-0.001, 7))

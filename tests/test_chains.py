@@ -5,7 +5,7 @@ import pytest
 from scipy.linalg import eigvals
 from scipy.sparse import csr_array
 
-from relaxlib.chains import log_weights, null_masses, spectrum
+from relaxlib.chains import log_weights, null_masses, reversible_part, slowest_rate, spectrum
 
 
 def chain(rates):
@@ -96,3 +96,29 @@ def test_tiny_gaps_keep_four_digits():
     rates = np.diag(np.full(39, 1e3), 1) + np.diag(np.full(39, 1e3), -1)
     rates[19, 20] = rates[20, 19] = rate
     assert -spectrum(chain(rates), 2)[1] == pytest.approx(rate / 10, rel=1e-4)
+
+
+def test_the_reversible_part_is_in_balance_with_the_same_masses():
+    turning = chain([[0, 2, 1], [1, 0, 2], [2, 1, 0.5]])
+    part = reversible_part(turning)
+    masses = null_masses(turning)
+    assert log_weights(part) is not None
+    np.testing.assert_allclose(null_masses(part), masses, rtol=1e-12)
+    flows = masses[:, None] * turning.toarray()
+    np.testing.assert_allclose(masses[:, None] * part.toarray(), (flows + flows.T) / 2, atol=1e-15)
+
+
+def test_a_chain_in_balance_is_its_own_reversible_part():
+    matrix, _ = random_reversible(7)
+    assert reversible_part(matrix) is matrix
+
+
+def test_the_reversible_part_leaves_out_what_has_no_mass():
+    leaking = chain([[0, 1, 0], [2, 0, 0], [1, 1, 0]])
+    assert reversible_part(leaking).toarray().tolist() == [[-1.0, 1.0], [2.0, -2.0]]
+
+
+def test_slowest_rate_of_two_states_and_of_none():
+    assert slowest_rate(chain([[0, 1, 0], [2, 0, 1], [0, 1, 0]]), "gap") == pytest.approx(1.0)
+    with pytest.raises(ArithmeticError, match=r"gap: 0.0e\+00 <= 0.0e\+00, where rounding may"):
+        slowest_rate(csr_array((3, 3)), "gap")

@@ -285,3 +285,35 @@ def test_increasing_times_reject(t, message):
 def test_points_that_are_no_numbers_are_refused(x):
     with pytest.raises(ValueError, match="need an array of real numbers; put the 1 coordinates"):
         _checks.points("x", x, 1)
+
+
+def test_boxes_are_pairs_of_finite_corners():
+    lower, upper = _checks.box("box", ((0, 1), (2, 3)))
+    assert lower.tolist() == [0.0, 1.0]
+    assert upper.tolist() == [2.0, 3.0]
+    for bad in (5, None, (1, 2, 3), ()):
+        with rejects(f"box = {bad!r}: need two corners (lower, upper); pass a pair"):
+            _checks.box("box", bad)
+    with rejects("box[0, 0] = -inf: need finite entries; mend 1 of them"):
+        _checks.box("box", (-np.inf, 1.0))
+
+
+def test_covariances_are_square_symmetric_and_nonnegative():
+    assert _checks.covariance("q", 2).tolist() == [[2.0]]
+    assert _checks.covariance("q", [[1, 1], [1, 1]]).dtype == np.float64
+    with rejects("q.shape = (1, 2): need q.shape = (1, 1); pass a square matrix (d, d)"):
+        _checks.square("q", [[1.0, 2.0]])
+    with rejects("q.shape = (1, 1): need q.shape = (2, 2); pass a square matrix (d, d)"):
+        _checks.covariance("q", 1.0, 2)
+    with rejects("q[0, 0] = nan: need finite entries"):
+        _checks.square("q", [[np.nan]])
+    with rejects("|q - q^T| = 1: need q symmetric"):
+        _checks.covariance("q", [[1.0, 1.0], [0.0, 1.0]])
+    with rejects("least eigenvalue of q = -1: need q >= 0; it is a covariance"):
+        _checks.covariance("q", np.diag([1.0, -1.0]))
+
+
+def test_densities_on_grids_are_nonnegative():
+    assert _checks.nonnegative_on(GRID, np.ones((2, 3)), "rho").shape == (2, 3)
+    with rejects("min rho = -1: need rho >= 0; clip it, then divide"):
+        _checks.nonnegative_on(GRID, -np.ones((2, 3)), "rho")

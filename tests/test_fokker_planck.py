@@ -1,4 +1,4 @@
-"""Fokker–Planck: exact Gaussians, conservation, equilibrium, entropies, masses, spectra, errors."""
+"""Fokker–Planck: exact Gaussians, conservation, equilibrium, masses, spectra, errors."""
 
 import numpy as np
 import pytest
@@ -11,10 +11,8 @@ from relaxlib.fokker_planck import (
     eigenvalues,
     evolve,
     expectation,
-    free_energy,
     gibbs,
     mass,
-    relative_entropy,
     spectral_gap,
     stationary,
 )
@@ -68,6 +66,18 @@ def test_mass_gibbs_state_and_sign_are_kept():
     assert (np.abs(flow.densities[-1] - equilibrium) * grid.volumes).sum() < 1e-9
 
 
+def test_a_gap_of_a_ten_millionth_needs_no_million_steps():
+    grid = Grid.box(-1.8, 1.8, 1001)
+    loss = (grid.axes[0] ** 2 - 1) ** 2 / 4
+    operator = langevin_operator(grid, loss, temperature=0.0175)
+    gap = spectral_gap(operator)
+    assert gap == pytest.approx(2.734e-7, rel=1e-3)
+    start = gibbs(grid, (grid.axes[0] + 1) ** 2, temperature=0.0175)
+    flow = evolve(operator, start, [0.0, 1 / gap, 3 / gap, 1e3 / gap])
+    across = [mass(grid, density, Box(0, 2)) for density in flow.densities]
+    np.testing.assert_allclose(across, -np.expm1(-gap * flow.times) / 2, atol=2e-6)
+
+
 def test_two_dimensions_keep_the_same():
     grid = Grid.box(*double_well_2d().box, (40, 41))
     operator = kolmogorov(langevin(double_well_2d(), temperature=0.3), grid)
@@ -95,18 +105,6 @@ def test_absorbing_walls_lose_mass_at_the_first_eigenvalue():
     rate = -eigenvalues(operator, 1)[0]
     assert rate == pytest.approx(np.pi**2 / 8, rel=1e-4)
     np.testing.assert_allclose(lost, start * np.exp(-rate), rtol=1e-8)
-
-
-def test_entropy_and_free_energy_decrease():
-    grid, operator, start = on_the_line(301)
-    potential = grid.sample(double_well().value)
-    equilibrium = gibbs(grid, potential, temperature=0.2)
-    flow = evolve(operator, start, np.linspace(0, 20, 41))
-    entropies = [relative_entropy(rho, equilibrium, grid) for rho in flow.densities]
-    energies = [free_energy(rho, potential, grid, temperature=0.2) for rho in flow.densities]
-    assert np.all(np.diff(entropies) < 0)
-    constant = np.array(energies) - 0.2 * np.array(entropies)
-    np.testing.assert_allclose(constant, constant[0], rtol=1e-9)
 
 
 def test_spectrum_of_ornstein_uhlenbeck_is_the_integers():
@@ -161,11 +159,6 @@ def test_masks_and_boxes_in_the_plane():
     assert mass(grid, density, np.ones(grid.shape, bool)) == pytest.approx(1.0)
 
 
-def test_entropy_is_infinite_off_the_reference():
-    grid = Grid.box(0, 1, 3)
-    assert relative_entropy([1.0, 1.0, 1.0], [2.0, 1.0, 0.0], grid) == np.inf
-
-
 GRID, OPERATOR, START = on_the_line(21)
 ABSORBING = kolmogorov(langevin(double_well(), temperature=1.0), GRID, boundary="absorbing")
 
@@ -192,13 +185,6 @@ ABSORBING = kolmogorov(langevin(double_well(), temperature=1.0), GRID, boundary=
             lambda: spectral_gap(ABSORBING),
             r"operator = absorbing: need a chain that .*; take -eigenvalues\(operator, 1\)\[0\]",
         ),
-        (lambda: relative_entropy(-START, START, GRID), "min density = -.*: need density >= 0"),
-        (lambda: relative_entropy(START, -START, GRID), "min reference = -.*: need reference >= 0"),
-        (
-            lambda: free_energy(-START, START, GRID, temperature=1.0),
-            "min density = -.*: need density >= 0; clip it",
-        ),
-        (lambda: free_energy(START, START, "g", temperature=1.0), "grid = 'g': need type Grid"),
         (lambda: gibbs(None, START, temperature=1.0), "grid = None: need type Grid; see"),
         (lambda: expectation(None, START, START), "grid = None: need type Grid"),
         (

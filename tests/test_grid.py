@@ -71,6 +71,8 @@ def test_box_rejects(lower, upper, shape, message):
 @pytest.mark.parametrize(
     ("axes", "message"),
     [
+        (5, r"axes = 5: need a tuple of axes; use Grid.box"),
+        (None, r"axes = None: need a tuple of axes; use Grid.box"),
         ((), r"axes = \(\): need at least one axis; use Grid.box"),
         (([0.0],), r"axis.shape = \(1,\): need two or more nodes \(n,\); use Grid.box"),
         (([[0.0, 1.0]],), r"axis.shape = \(1, 2\): need two or more nodes"),

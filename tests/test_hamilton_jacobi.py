@@ -406,6 +406,9 @@ SPACE4 = Grid.box([0] * 4, [1] * 4, [2] * 4)
 @pytest.mark.parametrize(
     ("call", "message"),
     [
+        (lambda: hopf_lax("line", [0], t=1), r"grid = 'line': need type Grid; see relaxlib.grid"),
+        (lambda: solve_hj(None, [0], t=1), r"grid = None: need type Grid; see relaxlib.grid"),
+        (lambda: prox(abs, 0.0, gamma=1), r"landscape = <built.*>: need type Landscape; see rel"),
         (lambda: hopf_lax(LINE, [0, 1, 2], t=-1), r"t = -1: need 0 <= t < inf"),
         (lambda: hopf_lax(LINE, [0, 1, 2], t=np.nan), r"t = nan: need 0 <= t < inf"),
         (lambda: hopf_lax(LINE, [0, np.nan, 2], t=1), r"values\[1\] = nan: need finite entries"),

@@ -204,6 +204,8 @@ def test_a_small_loss_needs_a_right_gradient_too():
         ({"dim": 2}, r"box = \[-3.0\], \[3.0\]: need corners with dim = 2 entries; match them"),
         ({"dim": 0}, r"dim = 0: need an integer >= 1"),
         ({"box": (1.0, 0.0)}, r"lower, upper = \[1.0\], \[0.0\]: need lower < upper"),
+        ({"box": 5}, r"box = 5: need two corners \(lower, upper\); pass a pair"),
+        ({"box": (0.0, 1.0, 2.0)}, r"box = \(0.0, 1.0, 2.0\): need two corners \(lower, upper\)"),
         ({"box": (0.0, np.inf)}, r"box\[1, 0\] = inf: need finite entries"),
         ({"growth": -1.0}, r"growth = -1: need 0 <= growth < inf"),
         ({"minima": [[0.0, 1.0]]}, r"minima.shape = \(1, 2\): need a trailing axis of length 1"),
@@ -227,6 +229,8 @@ def test_bad_facts_are_rejected(facts, message):
 @pytest.mark.parametrize(
     ("facts", "message"),
     [
+        ({"box": 5}, r"box = 5: need two corners \(lower, upper\); pass a pair"),
+        ({"box": (0.0, 1.0, 2.0)}, r"box = \(0.0, 1.0, 2.0\): need two corners \(lower, upper\)"),
         ({"box": (0.0, np.inf)}, r"box\[1, 0\] = inf: need finite entries"),
         ({"center": [0.0, 1.0]}, r"center.shape = \(2,\): need a trailing axis of length 1"),
         ({"params": "p"}, r"params = 'p': need an array of real numbers"),

@@ -164,6 +164,18 @@ def test_gamma_and_temperature_must_be_positive(name, bad):
         local_entropy_on_grid(Grid.box(0, 1, 9), np.zeros(9), **(AT | {name: bad}))
 
 
+def test_what_is_no_landscape_and_no_grid_is_refused():
+    for call in (local_entropy, local_entropy_grad, gibbs_moments):
+        with pytest.raises(
+            ValueError, match=r"landscape = None: need type Landscape; see relaxlib"
+        ):
+            call(None, 0.0, **AT)
+    with pytest.raises(ValueError, match=r"landscape = 'f': need type Landscape; see relaxlib"):
+        heat_smoothing("f", 0.0, variance=1.0)
+    with pytest.raises(ValueError, match=r"grid = 9: need type Grid; see relaxlib.grid"):
+        local_entropy_on_grid(9, np.zeros(9), **AT)
+
+
 def test_bad_points_variance_and_dimension_are_refused():
     with pytest.raises(ValueError, match=r"x\.shape = \(3,\): need a trailing axis of length 2"):
         local_entropy(double_well_2d(), np.zeros(3), **AT)
