@@ -1,0 +1,145 @@
+"""Entropy-SGD with a gate before the step of the weights."""
+
+import copy
+
+import pytest
+import torch
+
+from relaxlib.deep.gate import GatedEntropySGD
+from relaxlib.deep.optim import EntropySGD
+
+QUIET = {"gamma": 0.5, "lr": 0.25, "temperature": 0.0, "inner_lr": 0.1, "inner_steps": 3}
+
+
+def descend(optimizer, loss, steps):
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss().backward()
+        optimizer.step()
+
+
+def parameter(*entries):
+    return torch.nn.Parameter(torch.tensor(entries, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("averaging", [0.0, 0.75, "mean"])
+def test_an_open_gate_changes_nothing(averaging):
+    steps = {}
+    for method in (EntropySGD, GatedEntropySGD):
+        x = parameter(1.0, -2.0)
+        optimizer = method([x], averaging=averaging, **QUIET)
+        descend(optimizer, lambda x=x: (x**2).sum() / 2, 9)
+        steps[method] = x.detach().clone()
+    assert torch.equal(*steps.values())
+    assert optimizer.param_groups[0]["opened"] == 3
+
+
+def prediction(x, curvature, averaging):
+    """Delta and the step on f = curvature x^2 / 2, by hand."""
+    y = mean = x
+    slopes = []
+    for _ in range(3):
+        slopes.append(curvature * y)
+        y = y - 0.1 * (slopes[-1] + (y - x) / 0.5)
+        mean = averaging * mean + (1 - averaging) * y
+    slope = slopes[0]
+    for entry in slopes:
+        slope = averaging * slope + (1 - averaging) * entry
+    step = 0.5 * (mean - x)
+    return step * (0.75 * slopes[0] + 0.25 * slope), step
+
+
+@pytest.mark.parametrize("curvature", [1.0, 9.0, -1.0])
+def test_the_prediction_is_the_formula(curvature):
+    x = parameter(1.3)
+    optimizer = GatedEntropySGD([x], averaging=0.75, **QUIET)
+    seen = []
+    change = optimizer._change
+    optimizer._change = lambda *arguments: seen.append(0.5 * change(*arguments)) or seen[-1]
+    descend(optimizer, lambda: curvature * (x**2).sum() / 2, 3)
+    delta, step = prediction(1.3, curvature, 0.75)
+    assert seen == [pytest.approx(delta, rel=1e-12)]
+    assert x.item() == pytest.approx(1.3 + step * (delta < 0), rel=1e-12)
+
+
+def test_a_closed_gate_leaves_the_weights_where_they_are():
+    """Batches that contradict the first: y goes up the slope that the first has seen."""
+    x = parameter(1.0)
+    signs = iter([1.0, -5.0, -5.0])
+    optimizer = GatedEntropySGD([x], averaging=0.0, **QUIET)
+    descend(optimizer, lambda: next(signs) * x.sum(), 3)
+    # m - x = 0.836; g = 1, mean slope -5: Delta is positive only without the second term
+    assert x.item() > 1.0
+    signs = iter([1.0, -1.0, -5.0])
+    x.data.fill_(1.0)
+    optimizer = GatedEntropySGD([x], averaging=0.0, **QUIET | {"lr": 0.05})
+    descend(optimizer, lambda: next(signs) * x.sum(), 3)
+    assert x.item() == 1.0
+    assert optimizer.param_groups[0]["opened"] == 0
+    assert optimizer.synchronized
+
+
+def test_each_group_has_a_gate():
+    x, y = parameter(1.0), parameter(1.0)
+    signs = iter([1.0, -1.0, -5.0])
+    quiet = QUIET | {"lr": 0.05}
+    optimizer = GatedEntropySGD([{"params": [x]}, {"params": [y]}], averaging=0.0, **quiet)
+    descend(optimizer, lambda: (next(signs) * x + y).sum(), 3)
+    assert (x.item() == 1.0, y.item() < 1.0) == (True, True)
+    assert [group["opened"] for group in optimizer.param_groups] == [0, 1]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_resumes_bit_for_bit_in_the_middle_of_a_loop(dtype):
+    torch.manual_seed(3)
+    model = torch.nn.Linear(4, 3).to(dtype)
+    batches = torch.randn(40, 8, 4, dtype=dtype)
+    make = lambda model: GatedEntropySGD(model.parameters(), seed=5, temperature=1e-3)  # noqa: E731
+
+    def go(model, optimizer, batches):
+        for batch in batches:
+            optimizer.zero_grad()
+            (model(batch) ** 2).mean().backward()
+            optimizer.step()
+
+    whole = copy.deepcopy(model)
+    go(whole, make(whole), batches)
+    first = make(model)
+    go(model, first, batches[:13])
+    second = make(model)
+    second.load_state_dict(copy.deepcopy(first.state_dict()))
+    go(model, second, batches[13:])
+    for one, other in zip(whole.parameters(), model.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_both_doors_agree():
+    ends = []
+    for closes in (False, True):
+        x = parameter(1.0, 3.0)
+        optimizer = GatedEntropySGD([x], seed=1, temperature=0.1, gamma=1.0)
+
+        def closure(x=x, optimizer=optimizer):
+            optimizer.zero_grad()
+            loss = (x**4).sum() / 4 - x.sum()
+            loss.backward()
+            return loss
+
+        for _ in range(2 if closes else 40):
+            if closes:
+                optimizer.step(closure)
+            else:
+                closure()
+                optimizer.step()
+        ends.append(x.detach().clone())
+    assert torch.equal(*ends)
+
+
+def test_there_is_no_momentum_of_x():
+    with pytest.raises(TypeError, match="momentum"):
+        GatedEntropySGD([parameter(1.0)], momentum=0.9)
+
+
+def test_bad_settings_are_refused():
+    with pytest.raises(ValueError, match=r"inner_lr/gamma = 10: need"):
+        GatedEntropySGD([parameter(1.0)], gamma=0.01)

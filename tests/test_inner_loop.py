@@ -1,0 +1,215 @@
+"""The two doors, interruptions, a look at the weights within a loop, and resuming anywhere."""
+
+import copy
+import io
+import pickle
+
+import pytest
+import torch
+from small_training import Training, every_method, every_precision, one_weight, rejected
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from relaxlib.deep.optim import HJ, EntropySGD, Heat
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@every_method
+@every_precision
+def test_both_doors_lead_to_the_same_weights(method, dtype):
+    one, two = Training(method, dtype), Training(method, dtype)
+    start = one.weights()
+    for _ in range(5):
+        one.optimizer.step(one.closure)
+        two.micro_steps(two.inner_steps)
+    assert torch.equal(one.weights(), two.weights())
+    assert (one.weights() - start).norm() > 0.1
+
+
+@every_method
+def test_a_closure_is_called_once_for_each_inner_step(method):
+    training = Training(method)
+    reference = Training(method)
+    first = reference.loss().item()
+    loss = training.optimizer.step(training.closure)
+    assert loss.item() == first  # at x, on the first batch
+    training.optimizer.step(training.closure)
+    assert training.drawn == 2 * training.inner_steps == training.optimizer.back_propagations
+
+
+def test_back_propagations_of_three_steps_as_published():
+    for kind, expected in ((EntropySGD, 60), (Heat, 60), (HJ, 15)):
+        x = nn.Parameter(torch.ones(1))
+        optimizer, calls = kind([x]), []
+        for _ in range(3):
+            optimizer.step(lambda calls=calls: calls.append(1))
+        assert len(calls) == expected == optimizer.back_propagations
+
+
+@every_method
+def test_gradients_are_left_as_they_are(method):
+    training = Training(method)
+    for group in training.optimizer.param_groups:
+        group["maximize"], group["weight_decay"] = True, 0.1
+    for _ in range(training.inner_steps):
+        training.closure()
+        before = [entry.grad.clone() for entry in training.model.parameters()]
+        training.optimizer.step()
+        after = [entry.grad for entry in training.model.parameters()]
+        assert all(torch.equal(one, two) for one, two in zip(before, after, strict=True))
+
+
+def test_a_closure_needs_no_gradients_switched_on():
+    training = Training()
+    with torch.no_grad():
+        training.optimizer.step(training.closure)
+    assert training.drawn == 4
+
+
+@every_method
+@every_precision
+@pytest.mark.parametrize("done", [4, 6, 12])
+def test_it_resumes_bit_for_bit_also_within_a_loop(method, dtype, done):
+    training = Training(method, dtype)
+    training.micro_steps(done)
+    parts = training.model, training.optimizer
+    file = io.BytesIO()
+    torch.save(([part.state_dict() for part in parts], training.batches.get_state()), file)
+    training.micro_steps(7)
+    file.seek(0)
+    states, batches = torch.load(file)
+    fresh = Training(method, dtype)
+    for part, state in zip((fresh.model, fresh.optimizer), states, strict=True):
+        part.load_state_dict(state)
+    fresh.batches.set_state(batches)
+    fresh.micro_steps(7)
+    assert torch.equal(fresh.weights(), training.weights())
+    assert fresh.optimizer.back_propagations == done + 7
+
+
+@every_method
+def test_twins_of_one_state_go_their_own_ways(method):
+    """What was loaded shares no tensor with its source."""
+    source, twin = Training(method), Training(method)
+    source.micro_steps(5)
+    twin.model.load_state_dict(source.model.state_dict())
+    twin.optimizer.load_state_dict(source.optimizer.state_dict())
+    before = copy.deepcopy(source.optimizer.state_dict()["state"])
+    twin.micro_steps(4)
+    torch.testing.assert_close(source.optimizer.state_dict()["state"], before, rtol=0, atol=0)
+
+
+@every_method
+def test_a_state_goes_on_in_another_precision(method):
+    single, double = Training(method), Training(method, torch.float64)
+    single.micro_steps(5)
+    double.model.load_state_dict(single.model.state_dict())
+    double.optimizer.load_state_dict(single.optimizer.state_dict())
+    tensors = [entry for state in double.optimizer.state.values() for entry in state.values()]
+    assert {entry.dtype for entry in tensors if torch.is_tensor(entry)} == {torch.float64}
+    inputs, targets = torch.randn(8, 3), torch.arange(8) % 2
+    for _ in range(4):
+        for training in (single, double):
+            training.optimizer.zero_grad()
+            cross_entropy(training.model(inputs.to(training.dtype)), targets).backward()
+            training.optimizer.step()
+    assert double.weights().dtype == torch.float64
+    torch.testing.assert_close(double.weights().float(), single.weights(), rtol=0, atol=1e-6)
+
+
+@every_method
+@pytest.mark.parametrize("twin_of", [copy.deepcopy, lambda run: pickle.loads(pickle.dumps(run))])
+def test_copies_go_on_alike(method, twin_of):
+    training = Training(method)
+    training.micro_steps(5)
+    parts = twin_of((training.model, training.optimizer))
+    twin = Training(method)
+    twin.model, twin.optimizer = parts
+    twin.batches.set_state(training.batches.get_state())
+    training.micro_steps(4)
+    twin.micro_steps(4)
+    assert torch.equal(twin.weights(), training.weights())
+
+
+@every_method
+@pytest.mark.parametrize("failure", [KeyboardInterrupt, ZeroDivisionError])
+@pytest.mark.parametrize("calls", [1, 3])
+def test_an_interrupted_loop_leaves_the_weights(method, failure, calls):
+    training = Training(method)
+    training.optimizer.step(training.closure)
+    start, target = training.weights(), training.drawn + calls
+
+    def closure():
+        if training.drawn + 1 == target:
+            raise failure
+        return training.closure()
+
+    with pytest.raises(failure):
+        training.optimizer.step(closure)
+    assert torch.equal(training.weights(), start)
+    assert training.optimizer.synchronized
+    assert training.optimizer.back_propagations == training.inner_steps
+    calm = Training(method)
+    calm.optimizer.step(calm.closure)
+    calm.batches.set_state(training.batches.get_state())
+    for other in (training, calm):
+        other.optimizer.step(other.closure)
+    assert torch.equal(training.weights(), calm.weights())
+
+
+@every_method
+def test_the_weights_can_be_seen_within_a_loop(method):
+    training = Training(method)
+    training.micro_steps(training.inner_steps)
+    start = training.weights()
+    assert training.optimizer.synchronized
+    training.micro_steps(2)
+    inner = training.weights()
+    assert not training.optimizer.synchronized
+    with training.optimizer.at_x():
+        assert torch.equal(training.weights(), start)
+        assert torch.is_grad_enabled()
+    assert torch.equal(training.weights(), inner)
+    with pytest.raises(ZeroDivisionError), training.optimizer.at_x():
+        raise ZeroDivisionError
+    assert torch.equal(training.weights(), inner)
+    training.micro_steps(training.inner_steps - 2)
+    with training.optimizer.at_x():
+        assert not torch.equal(training.weights(), start)
+
+
+def test_the_seed_is_drawn_from_torch():
+    seeds = []
+    for state in (1, 1, 2):
+        torch.manual_seed(state)
+        optimizer = Heat([nn.Parameter(torch.zeros(1))])
+        seeds.append(optimizer.param_groups[0]["seed"])
+    assert seeds[0] == seeds[1] != seeds[2]
+
+
+def test_a_loop_is_finished_by_the_door_it_came_in():
+    _, optimizer = one_weight()
+    optimizer.step()
+    message = (
+        "inner_step = 1: need parameters at x, inner_step = 0; finish the inner loop with step()"
+    )
+    rejected(message, optimizer.step, lambda: None)
+    rejected(message, optimizer.add_param_group, {"params": [nn.Parameter(torch.ones(1))]})
+
+
+def test_settings_are_looked_at_before_each_loop():
+    _, optimizer = one_weight(inner_steps=2)
+    optimizer.step()
+    optimizer.param_groups[0]["gamma"] = 0.01
+    optimizer.step()
+    rejected("inner_lr/gamma = 10: need", optimizer.step)
+    assert optimizer.synchronized
+
+
+def test_what_is_no_gradient_or_closure_is_rejected():
+    x, optimizer = one_weight()
+    rejected("closure = 3: need type Callable", optimizer.step, 3)
+    x.grad = torch.ones(1, dtype=torch.float64).to_sparse()
+    rejected("grad = sparse: need dense gradients", optimizer.step)
+    assert optimizer.back_propagations == 0
