@@ -217,7 +217,7 @@ def test_data_parallel_processes(tmp_path):
 def test_data_parallel_processes_must_agree_on_the_noise(monkeypatch):
     monkeypatch.setattr(inner_loop.distributed, "is_initialized", lambda: True)
     monkeypatch.setattr(inner_loop.distributed, "get_world_size", lambda: 4)
-    message = "seed = None: need the same noise on all 4 ranks; pass one seed to all"
+    message = "seed = None: need one seed on all 4 ranks; pass one seed to all"
     with pytest.raises(ValueError) as error:
         EntropySGD([nn.Parameter(torch.zeros(1))])
     assert str(error.value) == message

@@ -8,6 +8,7 @@
 ``schedules``  settings that change along a run: `Scoping`
 ``nets``       the networks of the paper, with small twins
 ``data``       digits, MNIST and CIFAR-10
+``workers``    the job behind torchrun for `ElasticSGD`
 ``train``      runs from the command line, with checkpoints and rows of results
 ``evaluation`` loss, error, and statistics of batch normalization
 ``minima``     curvature and local entropy of what was found

@@ -110,7 +110,7 @@ class ElasticSGD(EntropySGD):
 
     Notes
     -----
-    Zhang, Choromanska & LeCun 2015, in the form that makes Section 4.3 of seed 004 true: workers
+    Zhang, Choromanska & LeCun 2015, in the form that makes Section 4.3 of DR true: workers
     are tied to x, and x to their mean. As :math:`\varepsilon = \mathrm{lr}/(hL) \to 0`, x follows
     :math:`-\nabla f_\gamma` for every n, with an error whose variance is divided by n: an average
     over workers does what `EntropySGD` does over time, which has one worker and takes it back to
@@ -214,16 +214,16 @@ class ElasticSGD(EntropySGD):
     def _share(self, group: Group) -> None:
         """Start from the parameters of the first worker."""
         if _place()[1] > 1:
-            _agree("parameters", [tuple(entry.shape) for entry in group["params"]])
+            _agree({"parameters": [tuple(entry.shape) for entry in group["params"]]})
             _in_one_vector(group["params"], lambda vector: distributed.broadcast(vector, src=0))
 
     def _compare(self) -> None:
         """Reject other settings, and another x, than the first worker's."""
         if _place()[1] > 1:
-            groups = [group | {"params": len(group["params"])} for group in self.param_groups]
-            _agree("settings", groups)
+            names = self.param_groups[0].keys() - {"params"}
+            facts = {name: [group[name] for group in self.param_groups] for name in sorted(names)}
             with self.at_x():
-                _agree("sha256(x)", _digest(self._all()))
+                _agree(facts | {"sha256(x)": _digest(self._all())})
 
     def _meet(self) -> None:
         """Let all have the mean of what they hold as mean."""
@@ -318,15 +318,17 @@ def all_present() -> Iterator[None]:
         ) from error
 
 
-def _agree(name: str, fact: object) -> None:
+def _agree(facts: dict[str, object]) -> None:
     """Reject, in all processes, what differs from rank 0."""
-    facts = [None] * _place()[1]
+    found = [facts] * _place()[1]
     with all_present():
-        distributed.all_gather_object(facts, fact)
-    for rank, other in enumerate(facts):
-        if other != facts[0]:
-            need = f"{_checks.shown(facts[0])} as on rank 0"
-            _checks.reject(f"{name} on rank {rank}", _checks.shown(other), need, "match them")
+        distributed.all_gather_object(found, facts)
+    for rank, others in enumerate(found):
+        for name, fact in found[0].items():
+            if others[name] != fact:
+                need = f"{_checks.shown(fact)} as on rank 0"
+                value = _checks.shown(others[name])
+                _checks.reject(f"{name} on rank {rank}", value, need, "match them")
 
 
 def _in_one_vector(entries: list[Tensor], collective: Callable[[Tensor], object]) -> None:

@@ -274,6 +274,6 @@ def seed_or_draw(seed: int | None) -> int:
     if distributed.is_available() and distributed.is_initialized():
         ranks = distributed.get_world_size()
         if ranks > 1:
-            need = f"the same noise on all {ranks} ranks"
+            need = f"one seed on all {ranks} ranks"
             _checks.reject("seed", None, need, "pass one seed to all")
     return int(torch.randint(WORDS, ()))
