@@ -95,7 +95,7 @@ class Grid:
 
     @cached_property
     def edges(self) -> tuple[np.ndarray, ...]:
-        """Ends of the cells along each axis, (n_k + 1,): midway between nodes, and the walls."""
+        """Ends (n_k + 1,) of the cells along each axis, midway between nodes or walls."""
         return tuple(np.r_[axis[0], (axis[1:] + axis[:-1]) / 2, axis[-1]] for axis in self.axes)
 
     @cached_property

@@ -4,8 +4,8 @@ usage: python results/curvature.py    (adds the missing rows of curvature.json, 
 
 One row for each run of `small_fc` in the comparison of training.py, whose weights are trained
 again where runs/ does not hold them: the loss on the training images, the least and the greatest
-eigenvalue of its Hessian, the harmonic mean of the 100 greatest, and the local entropy to second
-order at the gamma and temperature below, less the loss.
+eigenvalue of its Hessian, the harmonic mean of the 100 greatest, the norm of the weights, and the
+local entropy to second order at the gamma and temperature below, less the loss.
 """
 
 from __future__ import annotations
@@ -47,8 +47,10 @@ def measure(run: Run) -> dict[str, float]:
     entropy = second_order_local_entropy(
         0.0, gradient, hessian, gamma=GAMMA, temperature=TEMPERATURE
     )
+    norm = torch.nn.utils.parameters_to_vector(model.parameters()).norm().item()
     return {
         "loss": rounded(loss),
+        "norm": rounded(norm),
         "gradient": rounded(np.linalg.norm(gradient)),
         "least": rounded(eigenvalues[0]),
         "greatest": rounded(eigenvalues[-1]),
