@@ -44,4 +44,4 @@ control; ``quadrature``, ``log_convolution``
 and ``envelopes`` are the other compiled loops; ``_checks`` words the errors.
 """
 
-__version__ = "0.4.0"
+__version__ = "0.5.0"

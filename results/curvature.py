@@ -64,10 +64,10 @@ def main() -> None:
     stored = json.loads(OUTPUT.read_text()) if OUTPUT.exists() else {"rows": []}
     stored |= {"model": "small_fc", "gamma": GAMMA, "temperature": TEMPERATURE}
     stored |= {"eigenvalues in the mean": LARGEST}
-    known = {row["weights"] for row in stored["rows"]}
+    known = {(row["optimizer"], row["weights"]) for row in stored["rows"]}
     found = [row for row in rows(TARGET) if row["purpose"] == "comparison"]
     for row in tqdm([row for row in found if row["model"] == "small_fc"], disable=None):
-        if row["weights"] in known:
+        if (row["optimizer"], row["weights"]) in known:
             continue
         names = set(Run.__dataclass_fields__)
         run = Run(**{name: entry for name, entry in row.items() if name in names})
