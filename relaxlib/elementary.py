@@ -7,7 +7,6 @@ stop LLVM from using vector registers. Polynomial coefficients are those of Sun'
 from __future__ import annotations
 
 import numpy as np
-from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
@@ -104,21 +103,18 @@ def tanh(x):
     return size if x >= 0.0 else -size
 
 
-@intrinsic
-def as_float(typing, bits):
-    """The float64 with these bits."""
+def reinterpretation(source, target):
+    """A compiled function that takes the bits of a number of one numba type for another's."""
 
-    def code(context, builder, signature, arguments):
-        return builder.bitcast(arguments[0], ir.DoubleType())
+    @intrinsic
+    def reinterpret(typing, number):
+        def code(context, builder, signature, arguments):
+            return builder.bitcast(arguments[0], context.get_value_type(target))
 
-    return types.float64(types.uint64), code
+        return target(source), code
+
+    return reinterpret
 
 
-@intrinsic
-def as_bits(typing, x):
-    """The bits of a float64."""
-
-    def code(context, builder, signature, arguments):
-        return builder.bitcast(arguments[0], ir.IntType(64))
-
-    return types.uint64(types.float64), code
+as_float = reinterpretation(types.uint64, types.float64)
+as_bits = reinterpretation(types.float64, types.uint64)

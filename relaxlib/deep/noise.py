@@ -12,11 +12,9 @@ import math
 
 import numpy as np
 import torch
-from llvmlite import ir
 from numba import njit, types
-from numba.extending import intrinsic
 
-from relaxlib.elementary import INLINE, LOOP, OPTIONS
+from relaxlib.elementary import INLINE, LOOP, OPTIONS, reinterpretation
 
 SCALARS = {torch.float32: np.float32, torch.float64: np.float64}
 WORDS = 2**32  # numbers that a part of a key, or a count, can be
@@ -188,21 +186,5 @@ def _flip(x, sign):
     return _as_float(_as_bits(x) ^ np.uint32(np.uint32(sign) << np.uint32(31)))
 
 
-@intrinsic
-def _as_float(typing, bits):
-    """The float32 with these bits."""
-
-    def code(context, builder, signature, arguments):
-        return builder.bitcast(arguments[0], ir.FloatType())
-
-    return types.float32(types.uint32), code
-
-
-@intrinsic
-def _as_bits(typing, x):
-    """The bits of a float32."""
-
-    def code(context, builder, signature, arguments):
-        return builder.bitcast(arguments[0], ir.IntType(32))
-
-    return types.uint32(types.float32), code
+_as_float = reinterpretation(types.uint32, types.float32)
+_as_bits = reinterpretation(types.float32, types.uint32)
