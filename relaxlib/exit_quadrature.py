@@ -34,10 +34,10 @@ def interval_exit_time(
     With the scale :math:`s' = e^{S}`, :math:`S' = -b/(TQ)`, and the speed
     :math:`m = e^{-S}/(TQ)`,
 
-    .. math:: u(x) = (1-p)\int_a^x (s(y)-s(a))\,m(y)\,dy + p\int_x^b (s(b)-s(y))\,m(y)\,dy,
-              \qquad p(x) = \frac{s(x)-s(a)}{s(b)-s(a)},
+    .. math:: u(x) = (1-p)\int_a^x (s(y)-s(a))\,m(y)\,dy + p\int_x^b (s(b)-s(y))\,m(y)\,dy
 
-    and :math:`u = \int_x^b s'(z)\int_{-\infty}^z m(y)\,dy\,dz` for :math:`a = -\infty`, which is
+    with :math:`p = (s(x)-s(a))/(s(b)-s(a))`, and
+    :math:`u = \int_x^b s'(z)\int_{-\infty}^z m(y)\,dy\,dz` for :math:`a = -\infty`, which is
     never reached.
 
     Parameters

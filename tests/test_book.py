@@ -15,6 +15,8 @@ HTML = ROOT / "_build" / "html"
 PAGES = [HTML / f"{page}.html" for page in toc_pages()]
 DESK = {"viewport": {"width": 1300, "height": 900}, "color_scheme": "light"}
 PHONE = {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark", "is_mobile": True}
+SIDEWAYS = """() => [...document.querySelectorAll('div.cell_input pre, div.math, div.math > *')]
+    .filter(box => box.scrollWidth > box.clientWidth + 1).map(box => box.textContent)"""
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -54,6 +56,7 @@ def test_page_in_a_browser(browser, page, device):
         return main.textContent; }"""
     )
     width = tab.evaluate("document.documentElement.scrollWidth")
+    sideways = tab.evaluate(SIDEWAYS) if device is DESK else []
     broken = tab.evaluate("document.querySelectorAll('mjx-merror, [data-mjx-error]').length")
     context.close()
 
@@ -62,6 +65,7 @@ def test_page_in_a_browser(browser, page, device):
     assert not re.findall(r"\\\(|\\\[|\$\$|\{glue:|\{numref\}|\{prf:ref\}", text)
     assert broken == 0
     assert width <= device["viewport"]["width"]
+    assert not sideways  # on a desk no code and no equation hides behind a scroll bar
 
 
 class Page(HTMLParser):

@@ -162,9 +162,9 @@ def all_cnn(
 ) -> nn.Sequential:
     r"""Convolutions alone, the last averaged over the image, for ten classes.
 
-    .. math:: \text{input}_{3\times32\times32} \to \text{drop}_{0.2} \to \text{block}_{96,3}
-       \to \text{block}_{192,3} \to (\text{conv}_{192,3})^2 \to \text{conv}_{10}
-       \to \text{mean-pool}_{10}
+    .. math:: \text{input}_{3\times32\times32} &\to \text{drop}_{0.2} \to \text{block}_{96,3}
+       \to \text{block}_{192,3} \\
+       &\to (\text{conv}_{192,3})^2 \to \text{conv}_{10} \to \text{mean-pool}_{10}
 
     Here :math:`\text{block}_{d,3} = \text{conv}_{d,3}\to\text{conv}_{d,3}\to\text{conv}^*_{d,3}
     \to\text{drop}_{0.5}`, and :math:`\text{conv}^*` keeps every second pixel.
