@@ -17,6 +17,8 @@ DRIFT = void(float64[:, ::1], float64, float64[::1], float64[:, ::1])
 NOISE = void(float64[:, ::1], float64, float64[::1], float64[:, :, ::1])
 FASTMATH = OPTIONS["fastmath"]
 _FEW = 8  # parameters that fit into registers
+_NARROW = 32  # coordinates of a block whose x and out, 512 bytes a row each, fit into 32 KB of L1
+_TILE = 8  # lanes in a cache line
 
 
 def pack(points: np.ndarray) -> np.ndarray:
@@ -38,6 +40,8 @@ def unpack(blocks: np.ndarray, count: int) -> np.ndarray:
 def compile_block(point: Callable, signature: object, dim: int, count: int) -> Callable:
     """A point formula point(x, t, params, out) as a cfunc that works on a block of lanes.
 
+    It sees each lane in place; where a block outgrows the nearest cache, as a copy in one piece.
+
     Parameters
     ----------
     point : function
@@ -58,23 +62,35 @@ def _compile(
     point: Callable, signature: object, dim: int, count: int, in_memory: bool, counted: bool
 ) -> Callable:
     # Without the counting of references that allocation needs, LLVM vectorizes over the lanes.
-    options = {"error_model": "numpy", "fastmath": FASTMATH, "_nrt": counted}
-    at_point = njit(**options)(point)
+    options = {"error_model": "numpy", "fastmath": FASTMATH}
+    at_point = njit(**options, _nrt=counted)(point)
 
-    def from_registers(x, t, params, out):
+    def in_place(x, t, params, out):
         if len(x) != dim or len(out) != dim:  # never; now the compiler knows the lengths
             return
-        fixed = to_fixed_tuple(params, count)
+        fixed = params if in_memory else to_fixed_tuple(params, count)
         for lane in range(LANES):
             at_point(x[:, lane], t, fixed, out[..., lane])
 
-    def from_memory(x, t, params, out):
+    def by_tiles(x, t, params, out):
         if len(x) != dim or len(out) != dim:
             return
-        for lane in range(LANES):
-            at_point(x[:, lane], t, params, out[..., lane])
+        fixed = params if in_memory else to_fixed_tuple(params, count)
+        points, results = np.empty((_TILE, dim)), np.empty((_TILE, *out.shape[:-1]))
+        columns, rows = results.reshape(_TILE, -1), out.reshape(-1, LANES)
+        for first in range(0, LANES, _TILE):
+            for i in range(dim):
+                for k in range(_TILE):
+                    points[k, i] = x[i, first + k]
+            for k in range(_TILE):
+                at_point(points[k], t, fixed, results[k])
+            for i in range(len(rows)):
+                for k in range(_TILE):
+                    rows[i, first + k] = columns[k, i]
 
-    return cfunc(signature, **options)(from_memory if in_memory else from_registers)
+    if dim > _NARROW:
+        return cfunc(signature, **options)(by_tiles)
+    return cfunc(signature, **options, _nrt=counted)(in_place)
 
 
 @njit(**OPTIONS)

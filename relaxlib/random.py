@@ -80,15 +80,22 @@ def _scramble(bits):
 def normal_pair(stream, cosines, sines):
     """Draw two standard normals for each of 64 streams, by two raw draws each.
 
-    ``stream`` (4, 64) uint64 is advanced; ``cosines`` and ``sines`` are (64,) float64.
+    ``stream`` (4, 64) uint64 is advanced; ``cosines`` and ``sines`` are (64,) float64, and hold
+    the raw draws and the radius on the way: in three short loops a core overlaps more lanes.
     """
+    if stream.shape != (4, LANES) or len(cosines) != LANES or len(sines) != LANES:
+        return  # never; now the compiler knows the lengths
     for lane in range(LANES):
         s0, s1, s2, s3 = stream[0, lane], stream[1, lane], stream[2, lane], stream[3, lane]
-        radius = np.sqrt(-2.0 * logarithm(_uniform(s0 + s3)))
+        cosines[lane] = _uniform(s0 + s3)
         s0, s1, s2, s3 = _next(s0, s1, s2, s3)
-        bits = s0 + s3
+        sines[lane] = as_float(s0 + s3)
         s0, s1, s2, s3 = _next(s0, s1, s2, s3)
         stream[0, lane], stream[1, lane], stream[2, lane], stream[3, lane] = s0, s1, s2, s3
+    for lane in range(LANES):
+        cosines[lane] = np.sqrt(-2.0 * logarithm(cosines[lane]))
+    for lane in range(LANES):
+        radius, bits = cosines[lane], as_bits(sines[lane])
         quarter = bits >> np.uint64(62)
         angle = (np.pi / 2) * (as_float(((bits << np.uint64(2)) >> np.uint64(12)) | _ONE) - 1.5)
         near, far = cosine(angle) * radius, sine(angle) * radius

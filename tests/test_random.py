@@ -98,14 +98,10 @@ def test_uniforms_are_positive_and_flat():
     assert stats.kstest(out.ravel(), "uniform").pvalue > 1e-3
 
 
-def test_raw_draws_are_those_of_xoshiro():
-    stream = seed_blocks(np.uint64(1), 0, 1)[0]
-    state = [int(word) for word in stream[:, 5]]
-    out = np.empty((3, LANES))
-    fill_uniforms(stream, out)
-    for k in range(3):
-        raw = (state[0] + state[3]) % 2**64
-        assert out[k, 5] == 1.0 - (raw >> 12) / 2**52
+def xoshiro(state):
+    """Raw draws of xoshiro256+, by the book."""
+    while True:
+        yield (state[0] + state[3]) % 2**64
         shifted = state[1] << 17
         state[2] ^= state[0]
         state[3] ^= state[1]
@@ -113,6 +109,27 @@ def test_raw_draws_are_those_of_xoshiro():
         state[0] ^= state[3]
         state[2] ^= shifted % 2**64
         state[3] = (state[3] << 45 | state[3] >> 19) % 2**64
+
+
+def test_raw_draws_are_those_of_xoshiro():
+    stream = seed_blocks(np.uint64(1), 0, 1)[0]
+    draws = xoshiro([int(word) for word in stream[:, 5]])
+    out = np.empty((3, LANES))
+    fill_uniforms(stream, out)
+    for k in range(3):
+        assert out[k, 5] == 1.0 - (next(draws) >> 12) / 2**52
+
+
+def test_a_pair_is_that_of_box_and_muller():
+    stream = seed_blocks(np.uint64(1), 0, 1)
+    draws = xoshiro([int(word) for word in stream[0, :, 5]])
+    cosines, sines = np.empty((2, 1, 20, LANES))
+    fill(stream, cosines, sines)
+    for k in range(20):
+        radius = np.sqrt(-2.0 * np.log(1.0 - (next(draws) >> 12) / 2**52))
+        angle = 2 * np.pi * next(draws) / 2**64 - np.pi / 4
+        expected = radius * np.array([np.cos(angle), np.sin(angle)])
+        np.testing.assert_allclose([cosines[0, k, 5], sines[0, k, 5]], expected, rtol=1e-12)
 
 
 def test_a_generator_is_advanced_by_one_draw():
