@@ -37,9 +37,8 @@ def notebooks() -> list[Path]:
 def execute(path: Path) -> nbformat.NotebookNode:
     """Run a notebook in its own folder and return it; a cell that raises stops it."""
     notebook = nbformat.read(path, as_version=4)
-    return NotebookClient(
-        notebook, timeout=300, resources={"metadata": {"path": path.parent}}
-    ).execute()
+    place = {"metadata": {"path": path.parent}}
+    return NotebookClient(notebook, timeout=300, coalesce_streams=True, resources=place).execute()
 
 
 def normalize(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
