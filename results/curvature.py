@@ -11,12 +11,11 @@ local entropy to second order at the gamma and temperature below, less the loss.
 from __future__ import annotations
 
 import json
-import platform
-from datetime import date
 from pathlib import Path
 
 import numpy as np
 import torch
+from escape import save
 from tqdm import tqdm
 from training import RUNS, TARGET
 
@@ -73,9 +72,7 @@ def main() -> None:
         run = Run(**{name: entry for name, entry in row.items() if name in names})
         key = {name: row[name] for name in ("optimizer", "settings", "seed", "weights")}
         stored["rows"].append(key | measure(run))
-        stored["date"] = date.today().isoformat()
-        stored["machine"] = f"{platform.machine()}, {platform.system()}, torch {torch.__version__}"
-        OUTPUT.write_text(json.dumps(stored, separators=(",", ":")) + "\n")
+        save(OUTPUT, stored)
 
 
 if __name__ == "__main__":

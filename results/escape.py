@@ -115,6 +115,13 @@ def centered_noise(gradients: Callable, x: torch.Tensor) -> torch.Tensor:
     return (every - every.mean(dim=0)) / len(every) ** 0.5
 
 
+def save(path: Path, stored: dict) -> None:
+    """Write what is stored so far, with its date and machine."""
+    stored["date"] = date.today().isoformat()
+    stored["machine"] = f"{platform.machine()}, {platform.system()}, torch {torch.__version__}"
+    path.write_text(json.dumps(stored, separators=(",", ":")) + "\n")
+
+
 def main() -> None:
     of_one, of_all, size = network_losses()
     stored = json.loads(TARGET.read_text()) if TARGET.exists() else {}
@@ -161,9 +168,7 @@ def main() -> None:
         if lr in GAUSSIAN_RATES:
             row["gaussian"] = rounded(leave(gaussian, len(minimum), lr, "Gaussian")[0])
         stored["rows"].append(row)
-        stored["date"] = date.today().isoformat()
-        stored["machine"] = f"{platform.machine()}, {platform.system()}, torch {torch.__version__}"
-        TARGET.write_text(json.dumps(stored, separators=(",", ":")) + "\n")
+        save(TARGET, stored)
 
 
 if __name__ == "__main__":

@@ -10,13 +10,11 @@ is steps times lr). Stored are the losses of the minima where the descent ends a
 from __future__ import annotations
 
 import json
-import platform
 from collections.abc import Callable
-from datetime import date
 from pathlib import Path
 
 import torch
-from escape import DECAY, centered_noise, network_losses
+from escape import DECAY, centered_noise, network_losses, save
 from torch.func import grad, vmap
 from tqdm import trange
 
@@ -61,9 +59,7 @@ def main() -> None:
         row |= {"loss": [round(float(v), 6) for v in height(x)]}
         row |= {"trace of Q": [round(v, 4) for v in noise]}
         stored["rows"].append(row)
-        stored["date"] = date.today().isoformat()
-        stored["machine"] = f"{platform.machine()}, {platform.system()}, torch {torch.__version__}"
-        TARGET.write_text(json.dumps(stored, separators=(",", ":")) + "\n")
+        save(TARGET, stored)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from datetime import timedelta
 import torch
 from torch import distributed, nn
 from torch.nn.functional import cross_entropy
+from torch.optim.lr_scheduler import StepLR
 
 from relaxlib.deep.elastic import ElasticSGD, worker_seed
 
@@ -62,9 +63,11 @@ def rejected(action):
         return str(error)
 
 
-def one_step(rank, *, lr=1.0, shift=0.0):
+def one_step(rank, *, lr=1.0, shift=0.0, schedule=False):
     x = nn.Parameter(torch.ones(1))
     optimizer = ElasticSGD([x], lr=lr, seed=0)
+    if schedule:
+        StepLR(optimizer, 1)
     x.data += shift
     x.grad = torch.ones(1)
     optimizer.step()
@@ -81,6 +84,7 @@ def main(rank, folder):
         "sizes": rejected(lambda: ElasticSGD(sizes, seed=0)),
         "settings": rejected(lambda: one_step(rank, lr=1.0 + rank)),
         "places": rejected(lambda: one_step(rank, shift=rank)),
+        "schedules": rejected(lambda: one_step(rank, schedule=rank == 1)),
     }
     torch.save(found, f"{folder}/{rank}.pt")
     distributed.barrier()

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from relaxlib.deep.gate import GatedEntropySGD
 from relaxlib.deep.optim import HJ, EntropySGD, Heat
 
 METHODS = {
@@ -14,6 +15,9 @@ METHODS = {
     ),
     "hj": lambda groups: HJ(groups, lr=0.4, gamma=0.5, inner_steps=3, momentum=0.5),
     "heat": lambda groups: Heat(groups, variance=1e-2, inner_steps=4, momentum=0.5, seed=3),
+    "gate": lambda groups: GatedEntropySGD(
+        groups, lr=0.4, gamma=0.5, temperature=1e-4, inner_steps=4, inner_momentum=0.5, seed=3,
+    ),
 }  # fmt: skip
 every_method = pytest.mark.parametrize("method", METHODS)
 every_precision = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -49,6 +53,18 @@ class Training:
 
     def weights(self):
         return nn.utils.parameters_to_vector(self.model.parameters()).detach().clone()
+
+
+def outer_step(optimizer, loss):
+    """One step of the weights on a loss without batches, by the door of closures."""
+
+    def closure():
+        optimizer.zero_grad()
+        value = loss()
+        value.backward()
+        return value
+
+    return optimizer.step(closure)
 
 
 def one_weight(gradient=1.0, **settings):

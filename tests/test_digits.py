@@ -1,5 +1,6 @@
 """The small network: trained well, and the same every time."""
 
+import pytest
 import torch
 
 from relaxlib.deep.bridge import finite_sum, flat_weights
@@ -18,6 +19,13 @@ def test_training_fits_most_digits_and_leaves_the_global_stream_alone():
 def test_training_reaches_the_same_weights_again():
     first, second = (small_network(examples=60, steps=5) for _ in range(2))
     assert (flat_weights(first.model) == flat_weights(second.model)).all()
+
+
+@pytest.mark.parametrize("change", [{"examples": 0}, {"steps": -1}])
+def test_bad_input_is_refused(change):
+    ((name, value),) = change.items()
+    with pytest.raises(ValueError, match=f"{name} = {value}: need an integer"):
+        small_network(**change)
 
 
 def test_loss_of_the_bridge_is_the_training_loss():

@@ -361,6 +361,45 @@ def test_replicas_of_different_networks_are_rejected():
     assert len(replicas.param_groups) == 2
 
 
+def test_replicas_of_something_else_are_rejected():
+    layers = nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 1))  # one network, not two
+    for models, message in ((layers, "models = Sequential.* need type"), (["a"], "model = 'a'")):
+        with pytest.raises(ValueError, match=message):
+            Replicas(models)
+
+
+def test_replicas_of_different_settings_are_rejected():
+    """They would disagree about x."""
+    models, replicas = team(2)
+    Scoping(replicas, factor=0.5)
+    train(models, replicas, 3)
+    for group in replicas.param_groups:
+        group["gamma"] = 0.25
+    message = "gamma = 0.5: need 0.25 as in the first group; groups move together"
+    with pytest.raises(ValueError, match=message):
+        replicas.add_param_group({"params": list(network().parameters())})
+    assert len(replicas.param_groups) == 2
+    replicas.param_groups[1]["lr"] = 0.1
+    with pytest.raises(ValueError, match=r"lr = 0.1: need 0.3 as in the first group"):
+        train(models, replicas, 1)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float16, 1e-2), (torch.bfloat16, 1e-1)]
+)
+def test_other_precisions_are_close_to_double(dtype, tolerance):
+    """Of a parabola and its center, with all kinds of momentum, but without noise."""
+    places = []
+    for precision in (DOUBLE, dtype):
+        models = [Point(size=3).to(precision) for _ in range(2)]
+        replicas = Replicas(models, **SETTINGS | {"temperature": 0.0})
+        advance(models, replicas, 7)
+        assert models[0].weight.dtype == precision
+        places.append(torch.stack([models[1].weight.detach(), center(models, replicas)]).double())
+    torch.testing.assert_close(*places, rtol=0.0, atol=tolerance)
+    assert (places[0] < 0.9).all()
+
+
 def test_settings_are_those_of_entropy_sgd():
     for settings, message in (({"gamma": 0.01}, "inner_lr/gamma = 10"), ({"lr": -1.0}, "lr = -1")):
         with pytest.raises(ValueError, match=message):
@@ -455,6 +494,7 @@ def test_two_processes_equal_two_replicas(tmp_path):
         "sizes": "parameters on rank 1 = [(3,)]: need [(2,)] as on rank 0; match them",
         "settings": "lr on rank 1 = [2.0]: need [1.0] as on rank 0; match them",
         "places": "sha256(x) on rank 1 = '",
+        "schedules": "initial_lr on rank 1 = [1.0]: need None as on rank 0; match them",
     }
     for name, message in messages.items():
         assert found[0][name].startswith(message)

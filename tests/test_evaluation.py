@@ -40,6 +40,15 @@ def test_batch_statistics_are_those_of_the_weights_without_dropout(drop):
     assert model.training
 
 
+def test_statistics_stay_where_there_is_no_batch():
+    """A generator that has been used up, say."""
+    model = nn.BatchNorm1d(3)
+    model.running_mean += 1.0
+    with pytest.raises(ValueError, match="batches = empty: need at least one batch; pass some"):
+        refresh_batch_norm(model, iter([]))
+    assert (model.running_mean == 1.0).all()
+
+
 def test_dropout_is_back_when_the_batches_fail():
     model = nn.Sequential(nn.Dropout(0.5), nn.Linear(2, 3), nn.BatchNorm1d(3))
     with pytest.raises(RuntimeError):

@@ -135,6 +135,14 @@ def test_both_doors_agree():
     assert torch.equal(*ends)
 
 
+def test_steps_are_counted_from_the_start_in_each_group():
+    optimizer = GatedEntropySGD([parameter(1.0)])
+    optimizer.add_param_group({"params": [parameter(1.0)]})
+    assert [group["opened"] for group in optimizer.param_groups] == [0, 0]
+    with pytest.raises(ValueError, match="state_dict = without opened: need the settings of Gated"):
+        optimizer.load_state_dict(EntropySGD([parameter(1.0)]).state_dict())
+
+
 def test_there_is_no_momentum_of_x():
     with pytest.raises(TypeError, match="momentum"):
         GatedEntropySGD([parameter(1.0)], momentum=0.9)

@@ -118,6 +118,35 @@ def test_a_state_goes_on_in_another_precision(method):
     torch.testing.assert_close(double.weights().float(), single.weights(), rtol=0, atol=1e-6)
 
 
+def test_a_state_can_be_loaded_again():
+    training = Training()
+    for _ in range(2):
+        training.micro_steps(1)
+        training.optimizer.load_state_dict(training.optimizer.state_dict())
+    assert training.optimizer.back_propagations == 2
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (torch.optim.SGD, "state_dict = without gamma, temperature, inner_lr, inner_steps, "),
+        (Heat, "inner_lr, averaging, inner_momentum: need the settings of HJ; load it where"),
+        (HJ, "shape = (2,): need (1,) as parameter 0; load it where it comes from"),
+    ],
+)
+def test_a_state_of_something_else_is_rejected(source, message):
+    """Another optimizer, other shapes; and the optimizer goes on as before."""
+    x, optimizer = one_weight(inner_steps=2)
+    other = nn.Parameter(torch.ones(2))
+    other.grad = torch.ones(2)
+    found = source([other])
+    for each in (found, optimizer):
+        each.step()
+    rejected(message, optimizer.load_state_dict, found.state_dict())
+    optimizer.step()
+    assert x.item() == pytest.approx(-0.19)
+
+
 @every_method
 @pytest.mark.parametrize("twin_of", [copy.deepcopy, lambda run: pickle.loads(pickle.dumps(run))])
 def test_copies_go_on_alike(method, twin_of):
@@ -205,6 +234,21 @@ def test_settings_are_looked_at_before_each_loop():
     optimizer.step()
     rejected("inner_lr/gamma = 10: need", optimizer.step)
     assert optimizer.synchronized
+
+
+@pytest.mark.parametrize("lr", [-1.0, float("nan")])
+def test_the_rate_is_looked_at_before_it_is_used(lr):
+    """A scheduler may spoil it within a loop; with another one the loop goes on."""
+    x, optimizer = one_weight(inner_steps=2)
+    optimizer.step()
+    optimizer.param_groups[0]["lr"] = lr
+    inner = x.item()
+    rejected("lr = ", optimizer.step)
+    assert x.item() == inner
+    assert not optimizer.synchronized
+    optimizer.param_groups[0]["lr"] = 1.0
+    optimizer.step()
+    assert x.item() == pytest.approx(-0.19)
 
 
 def test_what_is_no_gradient_or_closure_is_rejected():

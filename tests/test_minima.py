@@ -57,6 +57,19 @@ def test_large_networks_are_refused():
         loss_derivatives(lambda x: x, data())
 
 
+def test_derivatives_need_examples():
+    for examples, message in (
+        (tuple(data()), "need type Examples"),
+        (none(), "examples = 0: need"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            loss_derivatives(small_model(), examples)
+
+
+def none() -> Examples:
+    return Examples(*(part[:0] for part in data()))
+
+
 def test_local_entropy_is_exact_for_a_quadratic():
     hessian = np.array([[2.0, 0.3], [0.3, 0.5]])
     landscape = quadratic(hessian, center=[0.1, -0.2])
@@ -96,3 +109,7 @@ def test_harmonic_mean():
         harmonic_mean([1.0, -1.0])
     with pytest.raises(ValueError, match="eigenvalues = none"):
         harmonic_mean([])
+    with pytest.raises(ValueError, match=r"eigenvalues\[1\] = nan: need finite entries"):
+        harmonic_mean([1.0, np.nan])
+    with pytest.raises(ValueError, match=r"eigenvalues.shape = \(1, 2\): need .*one row"):
+        harmonic_mean([[1.0, 2.0]])

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from small_training import outer_step
 
 from relaxlib.deep.noise import add_normals_
 from relaxlib.deep.optim import HJ, EntropySGD, Heat
@@ -11,27 +12,15 @@ from relaxlib.deep.optim import HJ, EntropySGD, Heat
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def by_closure(optimizer, loss):
-    """One step of the weights on a loss without batches."""
-
-    def closure():
-        optimizer.zero_grad()
-        value = loss()
-        value.backward()
-        return value
-
-    optimizer.step(closure)
-
-
 def by_calls(optimizer, loss):
-    """The same, as in a plain loop."""
+    """One step of the weights on a loss without batches, as in a plain loop."""
     for _ in range(optimizer.param_groups[0]["inner_steps"]):
         optimizer.zero_grad()
         loss().backward()
         optimizer.step()
 
 
-DOORS = pytest.mark.parametrize("door", [by_closure, by_calls])
+DOORS = pytest.mark.parametrize("door", [outer_step, by_calls])
 FULL = {
     "averaging": 0.0, "temperature": 0.0, "momentum": 0.0, "inner_momentum": 0.0,
     "weight_decay": 0.0, "maximize": False,

@@ -15,6 +15,7 @@ from torch.optim.lr_scheduler import StepLR
 
 from relaxlib.deep import inner_loop
 from relaxlib.deep.evaluation import refresh_batch_norm
+from relaxlib.deep.gate import GatedEntropySGD
 from relaxlib.deep.optim import HJ, EntropySGD, Heat
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -23,6 +24,7 @@ METHODS = {
     "entropysgd": lambda parameters, **own: EntropySGD(parameters, inner_steps=5, seed=1, **own),
     "hj": lambda parameters, **own: HJ(parameters, inner_steps=5, **own),
     "heat": lambda parameters, **own: Heat(parameters, inner_steps=5, seed=1, **own),
+    "gate": lambda parameters, **own: GatedEntropySGD(parameters, inner_steps=5, seed=1, **own),
 }
 every_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 LIMIT = 120.0  # seconds, for processes that should need ten
@@ -57,7 +59,8 @@ def plain_loop(model, optimizer, stream):
 @every_method
 def test_plain_loop(method):
     model = network()
-    optimizer = method(model.parameters(), lr=1.0, momentum=0.5)
+    own = {} if method is METHODS["gate"] else {"momentum": 0.5}
+    optimizer = method(model.parameters(), lr=1.0, **own)
     assert plain_loop(model, optimizer, batches(1)) > 1.0
     assert plain_loop(model, optimizer, batches(499)) < 0.2
     assert optimizer.back_propagations == 500

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from small_training import outer_step
 
 from relaxlib import smoothing
 from relaxlib.deep import inner_loop
@@ -22,18 +23,6 @@ DOUBLE = torch.float64
 
 def at(value=1.0, size=1):
     return torch.nn.Parameter(torch.full((size,), value, dtype=DOUBLE))
-
-
-def outer_step(optimizer, loss):
-    """One step of the weights on a loss without batches."""
-
-    def closure():
-        optimizer.zero_grad()
-        value = loss()
-        value.backward()
-        return value
-
-    return optimizer.step(closure)
 
 
 def quadratic_step(kind, *, curvature=1.5, start=1.0, **settings):

@@ -17,7 +17,7 @@ def test_optimizers_go_by_small_letters_and_need_no_closure():
     assert found["adamw"] is torch.optim.AdamW
     assert found["entropysgd"] is optim.EntropySGD
     assert {"hj", "heat"} < found.keys()
-    assert found.keys().isdisjoint({"lbfgs", "optimizer", "innerloop"})
+    assert found.keys().isdisjoint({"lbfgs", "sparseadam", "optimizer", "innerloop"})
 
 
 def test_a_run_says_all_its_settings():

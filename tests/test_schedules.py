@@ -106,6 +106,8 @@ def test_it_goes_on_from_its_state():
     ("options", "message"),
     [
         ({"key": "beta"}, "key = 'beta': need one of ('lr', 'gamma'"),
+        ({"key": "seed"}, "key = 'seed': need one of ('lr', 'gamma'"),
+        ({"key": "inner_steps"}, "key = 'inner_steps': need one of ('lr', 'gamma'"),
         ({"key": "temperature"}, "temperature = 0: need 0 < temperature < inf"),
         ({"factor": 1.5}, "factor = 1.5: need 0 < factor <= 1"),
         ({"minimum": 2.0}, "minimum = 2.0: need minimum <= gamma = 1; lower it"),

@@ -74,3 +74,9 @@ def test_a_state_is_restored_in_place():
 def test_an_empty_stack_is_refused():
     with pytest.raises(ValueError, match="models = empty: need at least one network; pass some"):
         Stack([])
+
+
+@pytest.mark.parametrize(("models", "name"), [(None, "models"), ([nn.Linear(1, 1), "a"], "model")])
+def test_what_is_no_network_is_refused(models, name):
+    with pytest.raises(ValueError, match=f"^{name} = .*: need type"):
+        Stack(models)

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from sklearn.datasets import load_digits
 
+from relaxlib import _checks
+
 
 class TrainedNetwork(NamedTuple):
     """A network and the examples that it was trained on."""
@@ -32,12 +34,18 @@ def small_network(*, examples: int = 500, steps: int = 200) -> TrainedNetwork:
     TrainedNetwork
         With d = 1210 weights.
 
+    Raises
+    ------
+    ValueError
+        If `examples` is no positive integer, or `steps` no nonnegative one.
+
     Examples
     --------
     >>> network = small_network(examples=50, steps=1)
     >>> sum(entry.numel() for entry in network.model.parameters())
     1210
     """
+    examples, steps = _checks.count("examples", examples), _checks.count("steps", steps, least=0)
     pixels, digits = load_digits(return_X_y=True)
     inputs = torch.as_tensor(pixels[:examples] / 16.0)
     targets = torch.as_tensor(np.asarray(digits[:examples], np.int64))

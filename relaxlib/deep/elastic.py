@@ -150,23 +150,16 @@ class ElasticSGD(EntropySGD):
             self.param_groups.pop()
             raise
 
-    @contextmanager
-    def at_x(self) -> Iterator[None]:
-        """Let the parameters hold x, to evaluate or to save, and then the worker again."""
-        started = self._started()
-        workers = [entry.detach().clone() for entry in started]
-        self._copy(started, self._buffers(started, "anchor"))
-        try:
-            yield
-        finally:
-            self._copy(started, workers)
+    def _away(self) -> list[Tensor]:
+        """Parameters whose worker has left x, where it stays away at the meetings too."""
+        return [entry for entry in self._all() if "anchor" in self.state.get(entry, {})]
 
     def _start(self) -> None:
         """Remember x where a worker leaves it; elsewhere it is remembered."""
-        started = self._started()
-        centers = [center.clone() for center in self._buffers(started, "anchor")]
+        away = self._away()
+        centers = [center.clone() for center in self._buffers(away, "anchor")]
         super()._start()
-        self._copy(self._buffers(started, "anchor"), centers)
+        self._copy(self._buffers(away, "anchor"), centers)
 
     def _begin(self, group: Group) -> None:
         self._copy(self._buffers(group["params"], "mean"), group["params"])
@@ -203,10 +196,6 @@ class ElasticSGD(EntropySGD):
     def _all(self) -> list[Tensor]:
         return [entry for group in self.param_groups for entry in group["params"]]
 
-    def _started(self) -> list[Tensor]:
-        """Parameters whose worker has left x."""
-        return [entry for entry in self._all() if "anchor" in self.state.get(entry, {})]
-
     def _worker(self, group: Group) -> int:
         """Number of the worker whose parameters these are."""
         return _place()[0]
@@ -220,8 +209,9 @@ class ElasticSGD(EntropySGD):
     def _compare(self) -> None:
         """Reject other settings, and another x, than the first worker's."""
         if _place()[1] > 1:
-            names = self.param_groups[0].keys() - {"params"}
-            facts = {name: [group[name] for group in self.param_groups] for name in sorted(names)}
+            groups = self.param_groups
+            names = sorted(groups[0].keys() - {"params"})
+            facts = {name: [group.get(name) for group in groups] for name in names}
             with self.at_x():
                 _agree(facts | {"sha256(x)": _digest(self._all())})
 
@@ -245,13 +235,13 @@ class Replicas(ElasticSGD):
     models : sequence of torch.nn.Module
         Copies of one network, one for each worker. All start from the parameters of the first.
     **settings
-        As in `ElasticSGD`. There is one parameter group for each worker, and adding one adds a
-        worker, which starts from x.
+        As in `ElasticSGD`. There is one parameter group for each worker, with the same settings,
+        and adding one adds a worker, which starts from x.
 
     Raises
     ------
     ValueError
-        If a setting is out of range or the models differ.
+        If a setting is out of range, or the models or the settings of the workers differ.
 
     Examples
     --------
@@ -266,7 +256,13 @@ class Replicas(ElasticSGD):
     """
 
     def __init__(self, models: Sequence[nn.Module], **settings: object) -> None:
+        _checks.kind("models", models, Sequence)
+        for model in models:
+            _checks.kind("model", model, nn.Module)
         super().__init__([{"params": list(model.parameters())} for model in models], **settings)
+
+    def _common(self) -> Sequence[str]:
+        return self._settings()
 
     def _worker(self, group: Group) -> int:
         return next(k for k, entry in enumerate(self.param_groups) if entry is group)
@@ -324,11 +320,11 @@ def _agree(facts: dict[str, object]) -> None:
     with all_present():
         distributed.all_gather_object(found, facts)
     for rank, others in enumerate(found):
-        for name, fact in found[0].items():
-            if others[name] != fact:
+        for name in found[0] | others:
+            fact, other = found[0].get(name), others.get(name)
+            if other != fact:
                 need = f"{_checks.shown(fact)} as on rank 0"
-                value = _checks.shown(others[name])
-                _checks.reject(f"{name} on rank {rank}", value, need, "match them")
+                _checks.reject(f"{name} on rank {rank}", _checks.shown(other), need, "match them")
 
 
 def _in_one_vector(entries: list[Tensor], collective: Callable[[Tensor], object]) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain
 
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.optim.swa_utils import update_bn
 
+from relaxlib import _checks
 from relaxlib.deep.data import Examples
 
 CHUNK = 320  # images at once where no gradient is needed
@@ -52,14 +54,22 @@ def refresh_batch_norm(model: nn.Module, batches: Iterable[torch.Tensor]) -> Non
         Changed in its running statistics only.
     batches : iterable of torch.Tensor
         Images, in batches of equal size; a mean over batches replaces the statistics.
+
+    Raises
+    ------
+    ValueError
+        If there is no batch.
     """
+    stream = iter(batches)
+    if (first := next(stream, None)) is None:
+        _checks.reject("batches", "empty", "at least one batch", "pass some")
     kinds = nn.modules.dropout._DropoutNd  # also those that drop whole channels
     dropouts = [layer for layer in model.modules() if isinstance(layer, kinds)]
     chances = [layer.p for layer in dropouts]
     try:
         for layer in dropouts:
             layer.p = 0.0
-        update_bn(batches, model)
+        update_bn(chain([first], stream), model)
     finally:
         for layer, chance in zip(dropouts, chances, strict=True):
             layer.p = chance

@@ -84,10 +84,12 @@ class GatedEntropySGD(EntropySGD):
             maximize=maximize,
             seed=seed,
         )
+        self.defaults["opened"] = 0
+        for group in self.param_groups:
+            group["opened"] = 0
 
     def _begin(self, group: Group) -> None:
         super()._begin(group)
-        group.setdefault("opened", 0)
         for name in ("first_gradient", "mean_gradient"):
             torch._foreach_zero_(self._buffers(group["params"], name))
 

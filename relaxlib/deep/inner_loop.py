@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any
@@ -17,6 +17,7 @@ from relaxlib.deep.noise import WORDS, add_normals_
 Group = dict[str, Any]
 Moving = dict[int, Tensor]  # the parameters that have a gradient, by their number among all
 COUNTERS = "inner_step", "outer_step", "back_propagations"  # in each group, equal in all
+COMMON = "inner_steps", "seed"  # settings that are equal in all groups
 
 
 class InnerLoop(torch.optim.Optimizer):
@@ -78,7 +79,14 @@ class InnerLoop(torch.optim.Optimizer):
             raise
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a state, which stays as it is."""
+        """Go on from a state, which stays as it is.
+
+        Raises
+        ------
+        ValueError
+            If it is the state of an optimizer with other settings, groups or shapes.
+        """
+        self._check_state(state_dict)
         super().load_state_dict(deepcopy(state_dict))
 
     @torch.no_grad()
@@ -99,7 +107,8 @@ class InnerLoop(torch.optim.Optimizer):
         ------
         ValueError
             If a gradient is sparse, a setting has left its range or differs where groups must
-            agree, or there is a closure in the middle of a loop that ``step()`` has begun.
+            agree, or there is a closure in the middle of a loop that ``step()`` has begun. Only
+            lr is looked at within a loop, at its end.
 
         Notes
         -----
@@ -124,15 +133,17 @@ class InnerLoop(torch.optim.Optimizer):
 
     @contextmanager
     def at_x(self) -> Iterator[None]:
-        """Let the parameters hold x, to evaluate or to save, and then the inner variable again."""
-        groups = [] if self.synchronized else self.param_groups
-        parameters = [parameter for group in groups for parameter in group["params"]]
-        inner = [parameter.detach().clone() for parameter in parameters]
-        self._copy(parameters, self._buffers(parameters, "anchor"))
+        """Let the parameters hold x, to evaluate or to save, and then the inner variable again.
+
+        Make steps, and checkpoints to go on from, outside: there the inner variable is needed.
+        """
+        away = self._away()
+        inner = [parameter.detach().clone() for parameter in away]
+        self._copy(away, self._buffers(away, "anchor"))
         try:
             yield
         finally:
-            self._copy(parameters, inner)
+            self._copy(away, inner)
 
     def _check(self, group: Group) -> None:
         """Reject settings out of range; called before each inner loop."""
@@ -143,11 +154,33 @@ class InnerLoop(torch.optim.Optimizer):
         group["inner_steps"] = _checks.count("inner_steps", group["inner_steps"])
         if _checks.count("seed", group["seed"], least=0) >= WORDS:
             _checks.reject("seed", group["seed"], "seed < 2**32", "pass a smaller one")
-        for name in ("inner_steps", "seed"):
+        for name in self._common():
             first = self.param_groups[0][name]
             if group[name] != first:
                 need = f"{first} as in the first group"
                 _checks.reject(name, group[name], need, "groups move together")
+
+    def _settings(self) -> list[str]:
+        """What every group holds; torch knows defaults that none has."""
+        return [name for name in self.defaults if name in self.param_groups[0]]
+
+    def _common(self) -> Sequence[str]:
+        """Settings in which groups must agree."""
+        return COMMON
+
+    def _check_state(self, state_dict: dict[str, Any]) -> None:
+        """Reject the state of another optimizer, or of parameters of other shapes."""
+        saved, fix = state_dict["param_groups"], "load it where it comes from"
+        for group, other in zip(self.param_groups, saved, strict=False):  # torch counts them
+            if missing := [name for name in self._settings() if name not in other]:
+                need = f"the settings of {type(self).__name__}"
+                found = f"without {', '.join(missing)}"
+                _checks.reject("state_dict", found, need, fix)
+            for parameter, number in zip(group["params"], other["params"], strict=False):
+                for name, entry in state_dict["state"].get(number, {}).items():
+                    if isinstance(entry, Tensor) and entry.shape != parameter.shape:
+                        need = f"{tuple(parameter.shape)} as parameter {number}"
+                        _checks.reject(f"{name}.shape", tuple(entry.shape), need, fix)
 
     def _begin(self, group: Group) -> None:
         """Set what the inner loop collects to its start."""
@@ -163,6 +196,11 @@ class InnerLoop(torch.optim.Optimizer):
     def _descent(self, group: Group, moved: list[Tensor]) -> list[Tensor]:
         """What the inner loop has found: d for each of them, in tensors that may be changed."""
         raise NotImplementedError
+
+    def _away(self) -> list[Tensor]:
+        """Parameters that do not hold x."""
+        groups = [] if self.synchronized else self.param_groups
+        return [parameter for group in groups for parameter in group["params"]]
 
     def _check_synchronized(self) -> None:
         if not self.synchronized:
@@ -193,6 +231,8 @@ class InnerLoop(torch.optim.Optimizer):
         if self.synchronized:
             self._start()
         ends = self.param_groups[0]["inner_step"] + 1 >= self.param_groups[0]["inner_steps"]
+        for group in self.param_groups if ends else ():
+            _checks.nonnegative("lr", group["lr"])
         for group, parameters in zip(self.param_groups, moving, strict=True):
             if parameters:
                 self._move(group, parameters, _gradients(group, parameters))

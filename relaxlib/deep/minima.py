@@ -41,7 +41,7 @@ def loss_derivatives(model: torch.nn.Module, examples: Examples) -> tuple[np.nda
     Raises
     ------
     ValueError
-        If `model` is no module or has more than 10,000 parameters.
+        If `model` is no module or has more than 10,000 parameters, or there is no example.
 
     Notes
     -----
@@ -56,6 +56,8 @@ def loss_derivatives(model: torch.nn.Module, examples: Examples) -> tuple[np.nda
     ([-0.5, 0.5], [[0.25, -0.25], [-0.25, 0.25]])
     """
     _checks.kind("model", model, torch.nn.Module)
+    _checks.kind("examples", examples, Examples)
+    _checks.count("number of examples", len(examples.targets))
     parameters = {name: entry.detach().double() for name, entry in model.named_parameters()}
     size = sum(entry.numel() for entry in parameters.values())
     if not 0 < size <= 10_000:
@@ -159,7 +161,7 @@ def harmonic_mean(eigenvalues: ArrayLike) -> float:
     Raises
     ------
     ValueError
-        If an eigenvalue is not positive.
+        If an eigenvalue is not positive and finite, or they are not in one row.
 
     Examples
     --------
@@ -167,6 +169,8 @@ def harmonic_mean(eigenvalues: ArrayLike) -> float:
     1.5
     """
     found = _checks.array("eigenvalues", eigenvalues)
+    _checks.shape("eigenvalues", found, (found.size,), "pass them in one row")
+    _checks.finite("eigenvalues", found)
     if not found.size or found.min() <= 0.0:
         least = f"{found.min():.3g}" if found.size else "none"
         _checks.reject("eigenvalues", least, "positive numbers", "leave out what is flat")

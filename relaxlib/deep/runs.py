@@ -24,7 +24,7 @@ def optimizers() -> dict[str, type[torch.optim.Optimizer]]:
     Returns
     -------
     dict
-        All whose ``step()`` can do without a closure.
+        All whose ``step()`` can do without a closure, and with dense gradients.
 
     Examples
     --------
@@ -37,9 +37,9 @@ def optimizers() -> dict[str, type[torch.optim.Optimizer]]:
 
 
 def _is_class(name: str, entry: object) -> bool:
-    """Whether an entry of a module is an optimizer to be used, not the base of others."""
+    """Whether an entry of a module is an optimizer to be used here."""
     base = torch.optim.Optimizer
-    public = not name.startswith("_") and entry is not base
+    public = not name.startswith("_") and entry not in (base, torch.optim.SparseAdam)
     return public and inspect.isclass(entry) and issubclass(entry, base)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from relaxlib import _checks
-from relaxlib.deep.inner_loop import InnerLoop
+from relaxlib.deep.inner_loop import COMMON, COUNTERS, InnerLoop
 
 
 class Scoping:
@@ -59,7 +59,8 @@ class Scoping:
     ) -> None:
         _checks.kind("optimizer", optimizer, InnerLoop)
         groups = optimizer.param_groups
-        _checks.choice("key", key, tuple(name for name in groups[0] if name != "params"))
+        fixed = {"params", *COMMON, *COUNTERS}
+        _checks.choice("key", key, tuple(name for name in groups[0] if name not in fixed))
         self.initial = [_checks.positive(key, group[key]) for group in groups]
         if not 0.0 < _checks.number("factor", factor) <= 1.0:
             _checks.reject("factor", factor, "0 < factor <= 1", "pass a number below 1")

@@ -29,7 +29,7 @@ class Stack:
     Raises
     ------
     ValueError
-        If there is no network.
+        If there is no network, or an entry is none.
 
     Examples
     --------
@@ -39,6 +39,9 @@ class Stack:
     """
 
     def __init__(self, models: Sequence[nn.Module]) -> None:
+        _checks.kind("models", models, Sequence)
+        for model in models:
+            _checks.kind("model", model, nn.Module)
         if not models:
             _checks.reject("models", "empty", "at least one network", "pass some")
         self.copies = copy.deepcopy(list(models))
