@@ -39,9 +39,9 @@ Underneath, ``landscape``, ``formulas`` and ``custom`` make landscapes, ``diffus
 diffusions; ``random``, ``blocks``, ``euler`` and ``exits`` are the compiled paths, ``elementary``
 their functions, ``slices`` their clock; ``selling``, ``chains`` and ``exponentials`` serve the
 operators, ``cut_cells`` their exits; ``exit_bounds`` and ``kramers_law`` belong to the exit times,
-``splitting`` to the rare events, ``black_box`` to multigrid, ``steering`` and ``assumptions`` to
-control; ``quadrature``, ``log_convolution``
-and ``envelopes`` are the other compiled loops; ``_checks`` words the errors.
+``splitting`` to the rare events, ``black_box`` to multigrid, ``steering``, ``control_problem`` and
+``assumptions`` to control; ``quadrature``, ``log_convolution`` and ``envelopes`` are the other
+compiled loops; ``_checks`` words the errors.
 """
 
 __version__ = "0.5.0"

@@ -34,6 +34,12 @@ def flag(name: str, value: bool) -> bool:
     return bool(value)
 
 
+def function(name: str, value: object, arguments: str) -> None:
+    """Reject what cannot be called."""
+    if not callable(value):
+        reject(name, shown(value), f"a function of {arguments}", "pass a def or a lambda")
+
+
 def number(name: str, value: float, fix: str | None = None) -> float:
     """Return ``value`` as a float, or reject it unless it is one real number."""
     scalar = _plain(value)
@@ -207,6 +213,14 @@ def increasing_times(name: str, t: object) -> np.ndarray:
     return times
 
 
+def even_times(name: str, times: np.ndarray) -> float:
+    """Return the step of evenly spaced times (k,), at least two of them."""
+    gaps = np.diff(times)
+    if not (len(gaps) and np.ptp(gaps) <= 1e-9 * gaps.max()):
+        reject(name, len(times), "2 or more even times", "solve for them")
+    return float(gaps[0])
+
+
 def shape(name: str, values: np.ndarray, expected: Sequence[int], fix: str = "reshape it") -> None:
     """Reject an array whose shape is not ``expected``."""
     if values.shape != tuple(expected):
@@ -239,7 +253,7 @@ def box(name: str, value: object) -> tuple[np.ndarray, np.ndarray]:
 def square(name: str, matrix: object, dim: int | None = None) -> np.ndarray:
     """Return a finite float64 array (d, d); a float is one of (1, 1)."""
     found = np.atleast_2d(array(name, matrix))
-    shape(name, found, (dim or len(found),) * 2, "pass a square matrix (d, d)")
+    shape(name, found, (dim or len(found) or 1,) * 2, "pass a square matrix (d, d)")
     finite(name, found)
     return found
 

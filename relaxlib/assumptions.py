@@ -1,109 +1,22 @@
-"""Two-scale control problems, and what their convergence theorem assumes of them, sampled."""
+"""What the convergence theorem of two-scale control problems assumes of them, sampled."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from relaxlib import _checks
-from relaxlib.landscape import Landscape
+from relaxlib.control_problem import ControlProblem
+
+__all__ = ["ControlProblem", "Finding", "Report", "check_assumptions"]
 
 _ZOOMS = (1.0, 10.0, 100.0)  # boxes on which constants are sampled, in units of the first
 _PAIRS, _HALVINGS = 4096, 20
 _EPSILONS = (1e-2, 1e-4, 1e-6)
 _GROWTH = 1.5  # a constant that grows by more from scale to scale is taken for infinite
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class ControlProblem:
-    r"""A two-scale control system with its costs.
-
-    .. math:: dX = f(X, Y, u)\,ds + \sqrt2\,\sigma(X, Y, u)\,dW, \qquad
-              dY = \tfrac1\epsilon b(X, Y)\,ds + \sqrt{2/\epsilon}\,\varrho\,dW.
-
-    Parameters
-    ----------
-    drift : function
-        f(x, y, u), for x (k, n), y (k, m) and one control u, as (k, n).
-    fast_drift : function
-        b(x, y) as (k, m).
-    noise : function
-        The limit sigma(x, y, u) as (k, n, r).
-    fast_noise : (m, r) array_like
-        The constant rho.
-    terminal : function
-        g(x, y) as (k,).
-    controls : (c, ...) array_like
-        Samples u of the compact set of controls.
-    box : ((n,), (n,)), ((m,), (m,))
-        Corners of the regions of x and of y that are sampled first, then zoomed out.
-    running_cost : function
-        l(s, x, y, u) as (k,); zero when left out.
-    noise_along : function, optional
-        sigma(epsilon, x, y, u) as (k, n, r), when it depends on epsilon.
-    horizon : float
-        :math:`\tau`.
-
-    Notes
-    -----
-    BK (1.19)–(1.20).
-    """
-
-    drift: Callable
-    fast_drift: Callable
-    noise: Callable
-    fast_noise: ArrayLike
-    terminal: Callable
-    controls: ArrayLike
-    box: tuple
-    running_cost: Callable = lambda s, x, y, u: np.zeros(len(x))
-    noise_along: Callable | None = None
-    horizon: float = 1.0
-
-    @classmethod
-    def relaxation(
-        cls,
-        landscape: Landscape,
-        *,
-        gamma: float,
-        temperature: float,
-        controls: Sequence[float] = (0.0, 1.0),
-    ) -> ControlProblem:
-        r"""Relaxation with a controlled learning rate: :math:`f = -u(x-y)/\gamma`, terminal loss.
-
-        Parameters
-        ----------
-        landscape : Landscape
-        gamma, temperature : float
-            Positive.
-        controls : sequence of float
-            Learning rates u.
-
-        Raises
-        ------
-        ValueError
-            If gamma or the temperature is not positive.
-
-        Notes
-        -----
-        BK (1.9).
-        """
-        _checks.kind("landscape", landscape, Landscape)
-        gamma = _checks.positive("gamma", gamma)
-        temperature = _checks.positive("temperature", temperature)
-        dim = landscape.dim
-        return cls(
-            drift=lambda x, y, u: -u * (x - y) / gamma,
-            fast_drift=lambda x, y: (x - y) / gamma - landscape.grad(y),
-            noise=lambda x, y, u: np.zeros((len(x), dim, dim)),
-            fast_noise=np.sqrt(temperature) * np.eye(dim),
-            terminal=lambda x, y: landscape.value(x),
-            controls=controls,
-            box=(landscape.box, landscape.box),
-        )
 
 
 @dataclass(frozen=True)
@@ -144,7 +57,8 @@ def check_assumptions(problem: ControlProblem) -> Report:
     derivatives in x, and sigma = sigma(x) or b = b(y).
 
     Quotients are sampled at random pairs, on boxes that grow by tens; the steepest pairs are
-    halved again and again. A constant that keeps growing outward or inward is taken for infinite.
+    halved again and again. A constant that keeps growing outward or inward is taken for infinite,
+    and so is one where a value overflows or is not defined.
     Sampling can refute an assumption; it cannot prove one. Noise that is Lipschitz uniformly in
     epsilon converges locally uniformly as soon as it converges at every point.
 
@@ -159,7 +73,7 @@ def check_assumptions(problem: ControlProblem) -> Report:
     Raises
     ------
     ValueError
-        If ``problem`` is of another type or has no controls, or a box has no volume.
+        If ``problem`` is of another type, or a function of it returns another shape.
 
     Notes
     -----
@@ -174,10 +88,8 @@ def check_assumptions(problem: ControlProblem) -> Report:
     (True, 1.0)
     """
     _checks.kind("problem", problem, ControlProblem)
-    controls = _checks.array("controls", problem.controls)
-    if not controls.size:
-        _checks.reject("controls", "[]", "at least one control", "sample the set")
-    sampler = _Sampler(problem, np.atleast_1d(controls))
+    sampler = _Sampler(problem)
+    sampler.check_shapes()
     return Report(
         {
             "A1": sampler.lipschitz_coefficients(),
@@ -192,13 +104,18 @@ def check_assumptions(problem: ControlProblem) -> Report:
 
 def _steepest(quotient: Callable, starts: np.ndarray, ends: np.ndarray) -> tuple[float, bool]:
     """The largest quotient(a, b) of pairs (k, d), halved toward the steeper half; does it grow?"""
-    kept = np.argsort(quotient(starts, ends))[-64:]
+
+    def steepness(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        found = quotient(a, b)
+        return np.where(np.isnan(found), np.inf, found)
+
+    kept = np.argsort(steepness(starts, ends))[-64:]
     starts, ends = starts[kept], ends[kept]
     sizes = []
     for _ in range(_HALVINGS):
-        sizes.append(quotient(starts, ends).max())
+        sizes.append(steepness(starts, ends).max())
         middle = (starts + ends) / 2
-        upper = (quotient(middle, ends) > quotient(starts, middle))[:, None]
+        upper = (steepness(middle, ends) > steepness(starts, middle))[:, None]
         starts, ends = np.where(upper, middle, starts), np.where(upper, ends, middle)
     return float(max(sizes)), bool(sizes[-1] > _GROWTH * max(sizes[_HALVINGS // 2], 1e-9))
 
@@ -206,15 +123,38 @@ def _steepest(quotient: Callable, starts: np.ndarray, ends: np.ndarray) -> tuple
 class _Sampler:
     """Random pairs of points (x, y), and quotients along them."""
 
-    def __init__(self, problem: ControlProblem, controls: np.ndarray) -> None:
-        self.problem, self.controls = problem, controls
-        boxes = [_checks.corners(*box) for box in problem.box]
-        self.lower, self.upper = (np.concatenate(ends) for ends in zip(*boxes, strict=True))
-        self.n = len(boxes[0][0])
+    def __init__(self, problem: ControlProblem) -> None:
+        self.problem, self.controls = problem, problem.controls
+        self.lower, self.upper = (np.concatenate(ends) for ends in zip(*problem.box, strict=True))
+        self.n = len(problem.box[0][0])
 
     def halves(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Points (k, n + m) as x and y."""
         return points[:, : self.n], points[:, self.n :]
+
+    def by_control(self, word: str, function: Callable) -> dict[str, Callable]:
+        """Functions of points (k, n + m), one for each control, by name."""
+        return {
+            f"{word} at u = {u}": lambda z, u=u: function(*self.halves(z), u) for u in self.controls
+        }
+
+    def check_shapes(self) -> None:
+        """Reject functions whose values do not fit the box."""
+        p, u = self.problem, self.controls[0]
+        x, y = self.halves(self.pairs(1.0, slice(None))[0][:3])
+        found = {"drift": p.drift(x, y, u), "noise": p.noise(x, y, u), "terminal": p.terminal(x, y)}
+        found |= {"fast_drift": p.fast_drift(x, y), "running_cost": self.cost(x, y, u)}
+        if p.noise_along is not None:
+            found["noise_along"] = p.noise_along(_EPSILONS[0], x, y, u)
+        matrices = (*x.shape, (*np.shape(found["noise"]), 1, 1, 1)[2])
+        shapes = {"drift": x.shape, "fast_drift": y.shape}
+        shapes |= {"noise": matrices, "noise_along": matrices}
+        for name, values in found.items():
+            _checks.shape(f"{name}(...)", np.asarray(values), shapes.get(name, (len(x),)))
+
+    def cost(self, x: np.ndarray, y: np.ndarray, u: object) -> np.ndarray:
+        """The running cost in the middle of time."""
+        return self.problem.running_cost(self.problem.horizon / 2, x, y, u)
 
     def pairs(self, zoom: float, moving: slice) -> tuple[np.ndarray, np.ndarray]:
         """Two points that differ in the coordinates ``moving`` only."""
@@ -234,6 +174,8 @@ class _Sampler:
 
         found = [_steepest(quotient, *self.pairs(zoom, moving)) for zoom in _ZOOMS]
         sizes = [size for size, _ in found]
+        if max(sizes) == np.inf:
+            return np.inf, "overflows or is not defined everywhere"
         if any(grows for _, grows in found):
             return max(sizes), "grows as points approach"
         if sizes[-1] > _GROWTH * max(sizes[-2], 1e-9):
@@ -248,9 +190,7 @@ class _Sampler:
 
     def lipschitz_coefficients(self) -> Finding:
         p, named = self.problem, {"b": lambda z: self.problem.fast_drift(*self.halves(z))}
-        for u in self.controls:
-            named[f"f at u = {u}"] = lambda z, u=u: p.drift(*self.halves(z), u)
-            named[f"sigma at u = {u}"] = lambda z, u=u: p.noise(*self.halves(z), u)
+        named |= self.by_control("f", p.drift) | self.by_control("sigma", p.noise)
         constant, flaw = self.worst(named, slice(None))
         for u in self.controls if p.noise_along else ():
             along = [lambda z, u=u, e=e: p.noise_along(e, *self.halves(z), u) for e in _EPSILONS]
@@ -271,9 +211,7 @@ class _Sampler:
             max(np.abs(p.noise_along(e, *z, u) - p.noise(*z, u)).max() for u in self.controls)
             for e in _EPSILONS
         ]
-        limits = {f"the limit at u = {u}": lambda z, u=u: p.noise(*self.halves(z), u)
-                  for u in self.controls}  # fmt: skip
-        _, flaw = self.worst(limits, slice(None))
+        _, flaw = self.worst(self.by_control("the limit", p.noise), slice(None))
         if not gaps[-1] <= 0.2 * gaps[0] + 1e-12:
             flaw = "sup over the box does not vanish with epsilon"
         return Finding(
@@ -295,11 +233,8 @@ class _Sampler:
         return Finding(holds, kappa, words)
 
     def costs(self) -> Finding:
-        p, named = self.problem, {"g": lambda z: self.problem.terminal(*self.halves(z))}
-        for u in self.controls:
-            named[f"l at u = {u}"] = lambda z, u=u: p.running_cost(
-                p.horizon / 2, *self.halves(z), u
-            )
+        named = {"g": lambda z: self.problem.terminal(*self.halves(z))}
+        named |= self.by_control("l", self.cost)
         constant, flaw = self.worst(named, slice(self.n, None))
         for name, function in named.items():
             sizes = []
@@ -339,7 +274,7 @@ class _Sampler:
 
 
 def _isotropic(fast_noise: ArrayLike) -> Finding:
-    square = np.atleast_2d(_checks.array("fast_noise", fast_noise))
+    square = _checks.rows("fast_noise", np.atleast_2d(fast_noise))
     square = square @ square.T
     level = float(square[0, 0])
     holds = level > 0.0 and bool(

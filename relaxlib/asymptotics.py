@@ -41,8 +41,15 @@ class GaussianMixture:
     Parameters
     ----------
     masses : (m,) array_like
+        Nonnegative.
     means : (m, d) array_like
     covs : (m, d, d) array_like
+        Symmetric and nonnegative.
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit, a mass is negative or a matrix is no covariance.
     """
 
     masses: ArrayLike
@@ -59,6 +66,11 @@ class GaussianMixture:
         _checks.shape(
             "covs", arrays["covs"], (*means.shape, means.shape[1]), "pass (d, d) matrices"
         )
+        _checks.finite("masses", arrays["masses"])
+        if arrays["masses"].min() < 0.0:
+            _checks.reject("min masses", arrays["masses"].min(), "masses >= 0", "they are shares")
+        for k, cov in enumerate(arrays["covs"]):
+            _checks.covariance(f"covs[{k}]", cov)
         for name, entry in (arrays | {"means": means}).items():
             object.__setattr__(self, name, entry)
 
@@ -111,7 +123,7 @@ def gaussian_mixture(
     Raises
     ------
     ValueError
-        If no minimum is listed, or no formula for the masses is known and none were passed.
+        If no minimum is listed, or no masses are passed and Q vanishes or they have no formula.
 
     Notes
     -----
@@ -127,9 +139,7 @@ def gaussian_mixture(
     _checks.kind("landscape", landscape, Landscape)
     temperature = _checks.positive("temperature", temperature)
     noise = langevin(landscape, temperature=1.0, noise_cov=noise_cov)
-    if not len(landscape.minima):
-        _checks.reject("minima listed", 0, "at least one", "build the landscape with its minima")
-    wells = landscape.minima
+    wells = _listed_minima(landscape)
     pairs = zip(landscape.hess(wells), noise.diffusivity_at(wells), strict=True)
     covs = [stationary_covariance(*pair, temperature=temperature) for pair in pairs]
     if masses is None:
@@ -159,7 +169,7 @@ def well_masses(grid: Grid, density: ArrayLike, landscape: Landscape) -> np.ndar
     Raises
     ------
     ValueError
-        If dimensions or shapes do not fit.
+        If dimensions or shapes do not fit, no minimum is listed, or an entry is not finite.
     ArithmeticError
         If steepest descent ends at a node that is not next to a listed minimum.
 
@@ -177,6 +187,8 @@ def well_masses(grid: Grid, density: ArrayLike, landscape: Landscape) -> np.ndar
     _checks.fits("grid.dim", grid.dim, "the landscape's dim", landscape.dim)
     densities = _checks.array("density", density)
     _checks.shape("density", densities, (*densities.shape[: -grid.dim], *grid.shape))
+    _checks.finite("density", densities)
+    _listed_minima(landscape)
     shares = _intervals(grid, landscape) if grid.dim == 1 else _basins(grid, landscape)
     return np.tensordot(
         densities * grid.volumes, shares, (range(-grid.dim, 0), range(1, grid.dim + 1))
@@ -226,24 +238,36 @@ def committor(
     return end.reshape(shape) + feynman_kac(operator, into_end, discount=0.0, region=between)
 
 
+def _listed_minima(landscape: Landscape) -> np.ndarray:
+    if not len(landscape.minima):
+        _checks.reject("minima listed", 0, "at least one", "build the landscape with its minima")
+    return landscape.minima
+
+
 def _laplace_masses(landscape: Landscape, noise: Diffusion, temperature: float) -> np.ndarray:
     """Masses of the wells by Laplace's method, for ``noise`` = (S with SS^T = 2Q)."""
-    q, hess = noise.diffusivity_at(landscape.minima), landscape.hess(landscape.minima)
+    wells = landscape.minima
+    q, hess = noise.diffusivity_at(wells), landscape.hess(wells)
+    multiple = np.abs(q[0] - q[0, 0, 0] * np.eye(noise.dim)).max() <= 1e-12 * q[0, 0, 0]
+    if noise.dim > 1 and (callable(noise.noise) or not multiple):
+        need = "a multiple of the identity, or one dimension, for the masses to have a formula"
+        _checks.reject(
+            "noise_cov", q[0].tolist(), need, "pass masses, for example well_masses(...)"
+        )
+    between = np.linspace(wells.min(axis=0), wells.max(axis=0), 4001)
+    spread = noise.diffusivity_at(between)[:, 0, 0]
+    if not spread.min() > 1e-6 * spread.max():
+        need = "Q > 0 between the minima, for the masses to have a formula"
+        _checks.reject("least noise_cov", f"{spread.min():g}", need, "pass masses")
     if noise.dim == 1:
 
         def slope(x: float) -> float:
             return float(landscape.grad(x)[0] / noise.diffusivity_at(x)[0, 0])
 
-        ends = landscape.minima[:, 0]
-        depths = np.array([quad(slope, ends[0], end, epsabs=1e-12)[0] for end in ends])
+        depths = np.array([quad(slope, wells[0, 0], end, epsabs=1e-12)[0] for end in wells[:, 0]])
         widths = (q * hess)[:, 0, 0]
-    elif callable(noise.noise) or not np.allclose(q[0], q[0, 0, 0] * np.eye(noise.dim), 1e-12):
-        need = "a multiple of the identity, or one dimension, for the masses to have a formula"
-        _checks.reject(
-            "noise_cov", q[0].tolist(), need, "pass masses, for example well_masses(...)"
-        )
     else:
-        depths, widths = landscape.value(landscape.minima) / q[0, 0, 0], np.linalg.det(hess)
+        depths, widths = landscape.value(wells) / q[0, 0, 0], np.linalg.det(hess)
     weights = np.exp(-(depths - depths.min()) / temperature) / np.sqrt(widths)
     return weights / weights.sum()
 

@@ -20,6 +20,7 @@ _MATRIX = void(float64[:], float64[:, :])
 _SCALAR_IN_TIME = float64(float64, float64)
 _VECTOR_IN_TIME = void(float64[:], float64, float64[:])
 _MATRIX_IN_TIME = void(float64[:], float64, float64[:, :])
+_CONTROL = float64(float64, float64[:], float64[:])
 _ARGUMENTS = {
     _SCALAR: "x",
     _POINT: "x",
@@ -28,6 +29,7 @@ _ARGUMENTS = {
     _SCALAR_IN_TIME: "x, t",
     _VECTOR_IN_TIME: "x, t, out",
     _MATRIX_IN_TIME: "x, t, out",
+    _CONTROL: "t, x, y",
 }
 _NO_PARAMS = np.empty(0)
 
@@ -100,6 +102,11 @@ def covariance_formula(noise_cov: Callable, dim: int) -> Callable:
         out[0, 0] = scalar(x[0])
 
     return on_the_line
+
+
+def control_formula(control: Callable) -> Callable:
+    """The function control(t, x, y) -> float of points x and y, known to compile."""
+    return _compile("control", control, _CONTROL).py_func
 
 
 def _compile(name: str, function: Callable, signature: object) -> Callable:

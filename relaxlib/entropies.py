@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import rel_entr
 
 from relaxlib import _checks
 from relaxlib.chains import null_masses, reversible_part, slowest_rate
@@ -22,11 +23,8 @@ def relative_entropy(density: ArrayLike, reference: ArrayLike, grid: Grid) -> fl
     >>> relative_entropy(np.ones(101), np.ones(101), grid)
     0.0
     """
-    rho, pi, charged = _pair(density, reference, grid)
-    if np.any(charged & (pi <= 0.0)):
-        return np.inf
-    terms = rho[charged] * np.log(rho[charged] / pi[charged])
-    return float((terms * grid.volumes[charged]).sum())
+    rho, pi, _ = _pair(density, reference, grid)
+    return float((rel_entr(rho, pi) * grid.volumes).sum())
 
 
 def chi_square(density: ArrayLike, reference: ArrayLike, grid: Grid) -> float:

@@ -144,6 +144,11 @@ class ValueFunction:
         Increasing times.
     values : (k, *grid.shape) float64
 
+    Raises
+    ------
+    ValueError
+        If times and values do not belong together.
+
     Examples
     --------
     >>> grid = Grid.box(0, 1, 2)
@@ -156,6 +161,9 @@ class ValueFunction:
     grid: Grid
     times: np.ndarray
     values: np.ndarray
+
+    def __post_init__(self) -> None:
+        _fit_in_time(self, "values")
 
     def interpolate(self, points: ArrayLike, t: float | None = None) -> np.ndarray:
         """Multilinear interpolation in space and time.
@@ -206,8 +214,26 @@ class DensityFlow:
     grid : Grid
     times : (k,) float64
     densities : (k, *grid.shape) float64
+
+    Raises
+    ------
+    ValueError
+        If times and densities do not belong together.
     """
 
     grid: Grid
     times: np.ndarray
     densities: np.ndarray
+
+    def __post_init__(self) -> None:
+        _fit_in_time(self, "densities")
+
+
+def _fit_in_time(flow: ValueFunction | DensityFlow, name: str) -> None:
+    """Reject times and arrays on a grid that do not belong together; keep them as arrays."""
+    _checks.kind("grid", flow.grid, Grid)
+    times, arrays = _checks.array("times", flow.times), _checks.array(name, getattr(flow, name))
+    _checks.shape("times", times, (times.size,), "pass times (k,)")
+    _checks.shape(name, arrays, (len(times), *flow.grid.shape), "pass one array for each time")
+    object.__setattr__(flow, "times", times)
+    object.__setattr__(flow, name, arrays)

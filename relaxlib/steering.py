@@ -174,7 +174,8 @@ def forward_backward(
     masses, forward = (start * grid.volumes).ravel(), chain.matrix.T.tocsr()
     flows = []
     for weight in (psi, np.ones_like(psi)):
-        march = np.array(list(_marches(forward, masses / weight[0], times[1], steps))) * weight
+        march = np.array(list(_marches(forward, masses / weight[0], times[1], len(times) - 1)))
+        march *= weight
         flows.append(DensityFlow(grid, times, march.reshape(values.shape) / grid.volumes))
     return SteeredFlow(ValueFunction(grid, times, values), *flows)
 
@@ -244,11 +245,9 @@ def steered(diffusion: Diffusion, value: ValueFunction) -> Diffusion:
     _checks.kind("diffusion", diffusion, Diffusion)
     table, grid = feedback(value), value.grid
     _checks.fits("diffusion.dim", diffusion.dim, "the dim of the value's grid", grid.dim)
-    gaps = np.diff(value.times)
-    if not (len(gaps) and np.ptp(gaps) <= 1e-9 * gaps.max()):
-        _checks.reject("value.times", len(value.times), "2 or more even times", "solve for them")
+    step = _checks.even_times("value.times", value.times)
     first = [value.times[0], *(axis[0] for axis in grid.axes)]
-    axes = np.array([first, [gaps[0], *grid.spacings], [len(value.times), *grid.shape]])
+    axes = np.array([first, [step, *grid.spacings], [len(value.times), *grid.shape]])
     return Diffusion(
         drift=_corrected(diffusion.drift, grid.dim, len(diffusion.params)),
         noise=diffusion.noise,

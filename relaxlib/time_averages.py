@@ -64,10 +64,14 @@ def time_average(
     save_every : int
         The average is over every so many steps.
 
+    Returns
+    -------
+    TimeAverage
+
     Raises
     ------
     ValueError, ArithmeticError
-        As `paths.simulate`; if there are fewer than two paths, or h has another shape.
+        As `paths.simulate`; if there are fewer than two paths, or h is no function of that shape.
 
     Notes
     -----
@@ -88,11 +92,13 @@ def time_average(
     t, dt = _checks.positive("t", t), _checks.positive("dt", dt)
     burn_in = _checks.nonnegative("burn_in", burn_in)
     every = _checks.count("save_every", save_every)
+    _checks.function("observable", observable, "states (..., d)")
     shape = np.shape(observable(starts[:1]))
     if shape[:1] != (1,) or len(shape) > 2:
         need = "(1,) or (1, m) from one state (1, d)"
         _checks.reject("shape of observable", shape, need, "write it for states (..., d)")
     burnt, kept = (int(np.ceil(span / (dt * every) - 1e-9)) for span in (burn_in, t))
+    kept = max(kept, 1)
     steps = (burnt + kept) * every
     how = {"dt": dt, "rng": rng, "scheme": "leimkuhler-matthews"}
     run = simulate(diffusion, starts, steps=steps, save_every=every, **how)

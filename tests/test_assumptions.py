@@ -108,6 +108,34 @@ def test_condition_c_asks_for_one_of_two_simplicities():
     assert not findings(noise=lambda x, y, u: np.sqrt(np.abs(x))[:, :, None])["C"].holds
 
 
+REFUSED = (
+    ({"drift": 3.0}, "drift = 3.0: need a function of points x"),
+    ({"noise_along": "n"}, "noise_along = 'n': need a function of points x"),
+    ({"running_cost": None}, "running_cost = None: need a function"),
+    ({"horizon": 0.0}, "horizon = 0: need 0 < horizon < inf"),
+    ({"controls": [0.0, np.nan]}, r"controls\[1\] = nan: need finite"),
+    ({"box": 3}, "box = 3: need a box of x and one of y; pass a pair"),
+    ({"box": ((0.0, 1.0), 2.0)}, r"box\[1\] = 2.0: need two corners"),
+    ({"fast_noise": [[np.inf]]}, r"fast_noise\[0, 0\] = inf: need finite"),
+    ({"drift": lambda x, y, u: x[:, 0]}, r"drift\(...\).shape = \(3,\): need .* = \(3, 1\)"),
+    ({"fast_drift": lambda x, y: 1.0}, r"fast_drift\(...\).shape = \(\): need"),
+    ({"noise": lambda x, y, u: 0 * x}, r"noise\(...\).shape = \(3, 1\): need .* = \(3, 1, 1\)"),
+    ({"terminal": lambda x, y: x}, r"terminal\(...\).shape = \(3, 1\): need .* = \(3,\)"),
+    ({"running_cost": lambda s, x, y, u: 0.0}, r"running_cost\(...\).shape = \(\): need"),
+    ({"noise_along": lambda e, x, y, u: e}, r"noise_along\(...\).shape = \(\): need"),
+)
+
+
+def test_what_overflows_or_is_not_defined_does_not_pass():
+    with np.errstate(over="ignore", invalid="ignore"):
+        steep = findings(terminal=lambda x, y: np.exp(y[:, 0] ** 2))["B"]
+        half = findings(fast_drift=lambda x, y: np.sqrt(x) - y)
+    assert steep.reason == "g overflows or is not defined everywhere"
+    assert not half["A1"].holds
+    assert half["A1"].constant == np.inf
+    assert half["A4"].reason == "kappa = -inf: copies of Y need not approach"
+
+
 def test_refusals_are_named():
     with pytest.raises(ValueError, match=r"^problem = 3: need type ControlProblem"):
         check_assumptions(3)
@@ -115,6 +143,9 @@ def test_refusals_are_named():
         findings(controls=[])
     with pytest.raises(ValueError, match=r"need lower < upper on every axis"):
         findings(box=(((1.0,), (0.0,)), ((0.0,), (1.0,))))
+    for changes, message in REFUSED:
+        with pytest.raises(ValueError, match="^" + message):
+            findings(**changes)
     with pytest.raises(ValueError, match=r"^landscape = 3: need type Landscape"):
         ControlProblem.relaxation(3, gamma=0.5, temperature=1.0)
     for bad in ({"gamma": 0.0, "temperature": 1.0}, {"gamma": 1.0, "temperature": -1.0}):

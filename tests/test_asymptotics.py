@@ -35,6 +35,10 @@ def bright(x):
     return 1 + 0.4 * np.tanh(x)
 
 
+def dark(x):
+    return x * x
+
+
 def test_well_masses_on_the_line_do_not_see_the_grid():
     found = []
     for count in (301, 1000, 4001):
@@ -176,6 +180,17 @@ def test_refusals():
         gaussian_mixture(bowl, temperature=0.1, masses=[0.5, 0.5])
     with pytest.raises(ValueError, match=r"covs.shape = \(1, 1\): need"):
         GaussianMixture([1.0], [[0.0]], [[1.0]])
+    with pytest.raises(ValueError, match=r"masses\[0\] = nan: need finite"):
+        GaussianMixture([np.nan], [[0.0]], [[[1.0]]])
+    with pytest.raises(ValueError, match=r"min masses = -1.0: need masses >= 0"):
+        GaussianMixture([-1.0], [[0.0]], [[[1.0]]])
+    with pytest.raises(ValueError, match=r"least eigenvalue of covs\[0\] = -1: need"):
+        GaussianMixture([1.0], [[0.0]], [[[-1.0]]])
+    for loss, noise_cov in ((WELL, 0.0), (double_well(), dark), (bowl, np.zeros((2, 2)))):
+        with pytest.raises(ValueError, match=r"least noise_cov = .*: need Q > 0 between the min"):
+            gaussian_mixture(loss, temperature=0.1, noise_cov=noise_cov)
+    with pytest.raises(ValueError, match=r"noise_cov = .*: need a multiple of the identity.*pass"):
+        gaussian_mixture(bowl, temperature=0.1, noise_cov=1e-9 * np.diag([1.0, 2.0]))
     flat = GaussianMixture([1.0], [[0.0, 0.0]], [np.diag([1.0, 0.0])])
     with pytest.raises(ValueError, match=r"least eigenvalue of covs = 0: need positive definite"):
         flat.density(plane)
@@ -185,6 +200,10 @@ def test_refusals():
         well_masses(plane, np.zeros(plane.shape), WELL)
     with pytest.raises(ValueError, match=r"density.shape = \(3,\): need"):
         well_masses(LINE, np.zeros(3), WELL)
+    with pytest.raises(ValueError, match=r"density\[5\] = nan: need finite"):
+        well_masses(LINE, np.where(np.arange(2401) == 5, np.nan, 0.0), WELL)
+    with pytest.raises(ValueError, match=r"minima listed = 0: need at least one"):
+        well_masses(plane, np.zeros(plane.shape), crossed_valleys())
 
 
 def test_refusals_of_committors():

@@ -287,6 +287,19 @@ def test_points_that_are_no_numbers_are_refused(x):
         _checks.points("x", x, 1)
 
 
+def test_functions_can_be_called():
+    _checks.function("h", len, "states")
+    with rejects("h = 3: need a function of states; pass a def or a lambda"):
+        _checks.function("h", 3, "states")
+
+
+def test_even_times_have_a_step():
+    assert _checks.even_times("times", np.linspace(1, 2, 5)) == 0.25
+    for bad in ([1.0], [0.0, 1.0, 3.0]):
+        with rejects(f"times = {len(bad)}: need 2 or more even times; solve for them"):
+            _checks.even_times("times", np.array(bad))
+
+
 def test_boxes_are_pairs_of_finite_corners():
     lower, upper = _checks.box("box", ((0, 1), (2, 3)))
     assert lower.tolist() == [0.0, 1.0]
@@ -303,6 +316,8 @@ def test_covariances_are_square_symmetric_and_nonnegative():
     assert _checks.covariance("q", [[1, 1], [1, 1]]).dtype == np.float64
     with rejects("q.shape = (1, 2): need q.shape = (1, 1); pass a square matrix (d, d)"):
         _checks.square("q", [[1.0, 2.0]])
+    with rejects("q.shape = (0, 0): need q.shape = (1, 1); pass a square matrix (d, d)"):
+        _checks.square("q", np.zeros((0, 0)))
     with rejects("q.shape = (1, 1): need q.shape = (2, 2); pass a square matrix (d, d)"):
         _checks.covariance("q", 1.0, 2)
     with rejects("q[0, 0] = nan: need finite entries"):

@@ -147,6 +147,15 @@ FLAT = np.full(PLANE.shape, 1 / 96)
             lambda: wasserstein2_to_line(PLANE, FLAT, FLAT[:, 0] * 8, at=None),
             "at = None: need a real number",
         ),
+        (
+            lambda: wasserstein2_to_line(PLANE, FLAT, FLAT[:, 0] * 8, at=np.nan),
+            "at = nan: need finite entries",
+        ),
+        (
+            lambda: wasserstein(LINE, normal(0, 1), -normal(0, 1)),
+            "min other = -.*: need other >= 0; clip it",
+        ),
+        (lambda: wasserstein(LINE, normal(0, 1), normal(0, 1), order=[1, 2]), "order = .*: need a"),
         (lambda: weighted_oscillation("g", [1.0], power=1), "grid = 'g': need type Grid"),
         (lambda: weighted_oscillation(PLANE, FLAT, power=-1), "power = -1: need 0 <= power < inf"),
         (lambda: weighted_oscillation(PLANE, FLAT[0], power=1), "values.shape = "),

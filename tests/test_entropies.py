@@ -82,6 +82,13 @@ def test_what_is_off_the_reference_is_infinitely_far():
     assert fisher_information([2.0, 1.0, 0.0], [2.0, 1.0, 0.0], grid) == 0.0
 
 
+def test_a_reference_that_nearly_underflows_is_finitely_far():
+    grid = Grid.box(0, 1, 3)
+    assert relative_entropy([1.0, 1.0, 1.0], [1.0, 1.0, 1e-310], grid) == pytest.approx(
+        310 * np.log(10) / 4
+    )
+
+
 def test_free_energy_is_entropy_and_both_fall_at_the_rate_of_fisher_information():
     grid = Grid.box(-2.5, 2.5, 1001)
     potential = grid.sample(double_well().value)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relaxlib.grid import Grid, ValueFunction
+from relaxlib.grid import DensityFlow, Grid, ValueFunction
 
 GRID = Grid.box((-1.0, 0.0), (1.0, 3.0), (5, 4))
 
@@ -143,3 +143,17 @@ def test_interpolation_rejects_other_times(t):
     message = rf"t = {t}: need a time in \[0, 2\]; solve over a longer time"
     with pytest.raises(ValueError, match=message):
         FUNCTION.interpolate((0.0, 1.0), t=t)
+
+
+@pytest.mark.parametrize("kind", [ValueFunction, DensityFlow])
+def test_times_and_arrays_belong_together(kind):
+    line, name = Grid.box(0, 1, 2), "values" if kind is ValueFunction else "densities"
+    assert kind(line, [0, 1], [[0, 4], [1, 2]]).times.tolist() == [0.0, 1.0]
+    for arguments, message in (
+        ((None, [0.0], [[0.0, 4.0]]), "grid = None: need type Grid"),
+        ((line, 0.0, [[0.0, 4.0]]), r"times.shape = \(\): need times.shape = \(1,\)"),
+        ((line, [0.0], [0.0, 4.0]), rf"{name}.shape = \(2,\): need {name}.shape = \(1, 2\)"),
+        ((line, [0.0], [["a", "b"]]), f"{name} = .*: need an array of real numbers"),
+    ):
+        with pytest.raises(ValueError, match="^" + message):
+            kind(*arguments)

@@ -16,9 +16,9 @@ LAYERS = (
     "blocks custom diffusion diffusions drifts finite_sums landscape landscapes slices",
     "black_box chains cut_cells euler exits exponentials hamilton_jacobi multigrid operators paths "
     "selling smoothing splitting",
-    "action assumptions asymptotics control distances entropies exit_bounds exit_quadrature "
-    "exit_times fokker_planck gaussian homogenization kramers_law learning_rates rare_events sgd "
-    "sgd_moments steering time_averages",
+    "action assumptions asymptotics control control_problem distances entropies exit_bounds "
+    "exit_quadrature exit_times fokker_planck gaussian homogenization kramers_law learning_rates "
+    "rare_events sgd sgd_moments steering time_averages",
     "deep plotting",
 )
 LAYER = {module: k for k, modules in enumerate(LAYERS) for module in modules.split()}

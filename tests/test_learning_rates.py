@@ -8,7 +8,7 @@ from scipy.integrate import quad
 from scipy.stats import norm
 
 from relaxlib.diffusions import two_scale
-from relaxlib.grid import Grid
+from relaxlib.grid import Grid, ValueFunction
 from relaxlib.homogenization import effective_flow
 from relaxlib.landscapes import Landscape, lipschitz_double_well, quadratic
 from relaxlib.learning_rates import (
@@ -102,6 +102,8 @@ def test_support_function_in_the_plane(plane):
     doubled = support_function(plane, x, [0.0, 2.0], **facts)
     assert doubled == pytest.approx(2 * found[2], rel=1e-9)
     assert support_function(plane, x, [0.0, 0.0], **facts) == 0.0
+    large = support_function(plane, x, [0.0, 1e200], **facts)
+    assert large == pytest.approx(1e200 * found[2], rel=1e-9)
 
 
 def test_support_function_of_a_separable_loss_is_that_of_the_line():
@@ -234,6 +236,10 @@ def test_controlled_two_scale_in_the_plane(plane):
     np.testing.assert_allclose(pair.noise, free.noise)
 
 
+def table(times):
+    return ValueFunction(Grid.box(*BOX, (3, 3)), np.array(times), np.zeros((len(times), 3, 3)))
+
+
 ONE = {"horizon": 1.0} | AT
 BAD = [
     (lambda: velocity_set(RUNNING, -0.8, controls=(0.5, 0.2), **AT), "0 <= a <= b"),
@@ -267,6 +273,26 @@ BAD = [
         "0 < epsilon",
     ),
     (lambda: controlled_two_scale(RUNNING, 1.0, epsilon=0.1, **AT), "ValueFunction"),
+    (
+        lambda: controlled_two_scale(RUNNING, rectify, epsilon=0.1, controls=(1, 0), **AT),
+        "0 <= a <= b",
+    ),
+    (
+        lambda: controlled_two_scale(RUNNING, lambda t, x: 1.0, epsilon=0.1, **AT),
+        r"control = <lambda>: need the arguments \(t, x, y\)",
+    ),
+    (
+        lambda: controlled_two_scale(RUNNING, lambda t, x, y: x, epsilon=0.1, **AT),
+        "control = <lambda> .*: need Python that numba compiles",
+    ),
+    (
+        lambda: controlled_two_scale(RUNNING, table([0.0, 1.0, 3.0]), epsilon=0.1, **AT),
+        "control.times = 3: need 2 or more even times",
+    ),
+    (
+        lambda: controlled_two_scale(RUNNING, table([1.0, 2.0, 3.0]), epsilon=0.1, **AT),
+        r"control.times\[0\] = 1: need times to go, from 0",
+    ),
 ]
 
 
@@ -300,3 +326,7 @@ def test_a_flow_that_does_not_stay_finite(monkeypatch):
     monkeypatch.setattr(effective, "pull_of", explosive)
     with pytest.raises(ArithmeticError, match="effective flow stops at t = 1"):
         standard_value(RUNNING, 1.0, horizon=2.0, **AT)
+    plain = quadratic(np.eye(2))
+    monkeypatch.setattr(effective, "pull_of", lambda *_: lambda z, e: Pull(0.0, z**2, np.zeros(2)))
+    with pytest.raises(ArithmeticError, match="effective flow stops at t = "):
+        optimal_trajectory(plain, [1.0, 1.0], horizon=2.0, **AT)

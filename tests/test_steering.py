@@ -52,6 +52,11 @@ def test_the_steered_flow_is_the_reweighted_law():
     assert np.ptp(masses) < 1e-12 * masses[0]
 
 
+def test_steps_may_be_a_float_that_is_whole():
+    system = forward_backward(BOWL, LINE, X**2, START, horizon=0.8, steps=2.0)
+    assert system.flow.densities.shape == system.free.densities.shape == (3, 481)
+
+
 def test_the_gain_is_the_effort_spent_and_the_effort_spared():
     """DR.Thm12: .2378740 and .5567655, efforts .1193911 and .1995004, from x = 1.2."""
     point = np.where(np.arange(481) == 288, 1.0, 0.0) / LINE.volumes

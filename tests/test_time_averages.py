@@ -43,6 +43,11 @@ def test_averages_over_fewer_states_and_from_several_starts():
     assert found.fluctuation == pytest.approx(1 / 18, rel=0.3)
 
 
+def test_a_time_shorter_than_a_step_is_one_step():
+    found = time_average(FAST, first, 1.0, **{**HOW, "t": 1e-12, "burn_in": 0.0})
+    assert found.mean == pytest.approx(1 - 3 * 0.02, abs=0.02)
+
+
 def test_a_process_that_turns():
     spiral = ornstein_uhlenbeck([[1.0, -2.0], [2.0, 1.0]], np.eye(2), temperature=0.5)
     found = time_average(spiral, lambda y: y, [0.0, 0.0], **{**HOW, "t": 60.0})
@@ -59,6 +64,7 @@ def test_a_process_that_turns():
         ({"paths": 1}, "number of paths = 1: need an integer >= 2"),
         ({"save_every": 0}, "save_every = 0: need an integer >= 1"),
         ({"observable": np.mean}, r"shape of observable = \(\): need \(1,\) or \(1, m\)"),
+        ({"observable": 3}, "observable = 3: need a function of states"),
         ({"diffusion": "fast"}, "diffusion = 'fast': need type Diffusion"),
     ],
 )

@@ -56,6 +56,11 @@ def reachable_set(
     landscape, x, gamma, temperature, controls
         As in `velocity_set`.
 
+    Returns
+    -------
+    (k, 2) float64
+        :math:`x_-` and :math:`x_+` at the times.
+
     Raises
     ------
     ValueError, ArithmeticError
@@ -109,7 +114,7 @@ def standard_value(
 
     Notes
     -----
-    BK (1.14).
+    BK (1.14). The best of 2001 places on that curve is polished; a dip between two may be missed.
 
     Examples
     --------
@@ -221,8 +226,13 @@ def optimal_trajectory(
     return Trajectory(times, *solve(landscape, pull, start, times))
 
 
-def _flow(field: Callable[[np.ndarray], np.ndarray], start: np.ndarray, end: float) -> OdeSolution:
-    run = solve_ivp(lambda t, z: field(z), (0.0, end), start, dense_output=True, **_PRECISE)
+def _flow(
+    field: Callable[[np.ndarray], np.ndarray],
+    start: ArrayLike,
+    end: float,
+    how: dict[str, object] = _PRECISE,
+) -> OdeSolution:
+    run = solve_ivp(lambda t, z: field(z), (0.0, end), start, dense_output=True, **how)
     if not run.success:
         raise ArithmeticError(f"effective flow stops at t = {run.t[-1]:g}: {run.message}")
     return run.sol
@@ -275,14 +285,13 @@ def _in_a_plane(
     def unit(angle: float) -> np.ndarray:
         return np.array([np.cos(angle), np.sin(angle)])
 
-    def field(t: float, state: np.ndarray) -> np.ndarray:  # of position and angle of p
+    def field(state: np.ndarray) -> np.ndarray:  # of position and angle of p
         e = unit(state[2])
         found = pull(state[:2], e)
         return np.append(found.velocity, -found.slope @ np.array([-e[1], e[0]]))
 
     def extremal(angle: float, tolerance: float) -> OdeSolution:
-        how = {"rtol": tolerance, "atol": tolerance, "dense_output": True}
-        return solve_ivp(field, (0.0, times[-1]), [*start, angle], **how).sol
+        return _flow(field, [*start, angle], times[-1], {"rtol": tolerance, "atol": tolerance})
 
     def loss(angle: float, tolerance: float = 1e-8) -> float:
         return float(landscape.value(extremal(angle, tolerance)(times)[:2].T).min())

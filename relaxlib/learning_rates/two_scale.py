@@ -11,7 +11,9 @@ from numpy.typing import ArrayLike
 
 from relaxlib import _checks
 from relaxlib.blocks import FASTMATH
+from relaxlib.custom import control_formula
 from relaxlib.diffusions import Diffusion, two_scale
+from relaxlib.drifts import compiled
 from relaxlib.grid import Grid, ValueFunction
 from relaxlib.landscape import Landscape
 from relaxlib.operators import bernoulli
@@ -141,7 +143,8 @@ def controlled_two_scale(
     Raises
     ------
     ValueError
-        If a parameter is not positive, or ``control`` is neither.
+        If a parameter is out of range, ``control`` is neither, numba cannot compile it, or its
+        times are not even from zero.
 
     Notes
     -----
@@ -157,15 +160,17 @@ def controlled_two_scale(
     [-0.0, 2.0]
     """
     free = two_scale(landscape, gamma=gamma, temperature=temperature, epsilon=epsilon)
-    n, grad = landscape.dim, landscape.formula.grad
+    n, grad, ends = landscape.dim, landscape.formula.grad, control_interval(controls)
     if isinstance(control, ValueFunction):
         _checks.fits("control.grid.dim", control.grid.dim, "twice landscape.dim", 2 * n)
-        drift, params = _by_table(grad), _table(free.params, control, control_interval(controls))
+        _checks.even_times("control.times", control.times)
+        if control.times[0] != 0.0:
+            start = f"{control.times[0]:g}"
+            _checks.reject("control.times[0]", start, "times to go, from 0", "see two_scale_value")
+        drift, params = _by_table(grad), _table(free.params, control, ends)
     else:
-        if not callable(control):
-            need = "a function u(t, x, y) or a ValueFunction"
-            _checks.reject("control", _checks.shown(control), need, "see two_scale_value")
-        drift, params = _by_function(grad, control, n), free.params
+        _checks.function("control", control, "t, x and y, or a ValueFunction")
+        drift, params = _by_function(grad, control_formula(control), n), free.params
     return Diffusion(
         drift=drift,
         noise=free.noise,
@@ -278,8 +283,7 @@ def _smaller(a, b):
 
 @lru_cache(maxsize=64)
 def _by_function(grad: Callable, control: Callable, n: int) -> Callable:
-    grad = njit(error_model="numpy", fastmath=FASTMATH, _nrt=False)(grad)
-    rate = njit(error_model="numpy", fastmath=FASTMATH, _nrt=False)(control)
+    grad, rate = compiled(grad), compiled(control)
 
     def drift(state, t, params, out):
         gamma, epsilon = params[0], params[1]
@@ -304,7 +308,7 @@ def _table(params: np.ndarray, value: ValueFunction, controls: tuple[float, floa
 
 @lru_cache(maxsize=64)
 def _by_table(grad: Callable) -> Callable:
-    grad = njit(error_model="numpy", fastmath=FASTMATH, _nrt=False)(grad)
+    grad = compiled(grad)
 
     def drift(state, t, params, out):
         gamma, epsilon, low, high, horizon, count = params[0:6]

@@ -70,7 +70,7 @@ def support_function(
     pull = pull_of(landscape, gamma, temperature, controls)
     position = _checks.point("x", x, landscape.dim)
     direction = _checks.point("p", p, landscape.dim)
-    length = float(np.linalg.norm(direction))
+    length = float(np.hypot.reduce(direction))  # where squares overflow, too
     return length * pull(position, direction / length).speed if length else 0.0
 
 
@@ -232,5 +232,6 @@ def _excess(
 
 
 def on_the_line(landscape: Landscape, fix: str) -> None:
+    """Reject a loss with more than one coordinate."""
     if landscape.dim != 1:
         _checks.reject("landscape.dim", landscape.dim, "a loss on the line", fix)
