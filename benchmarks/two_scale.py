@@ -11,9 +11,9 @@ equations, or, where steps are fixed and nothing is differentiated, from ``Unsaf
 which is 18 to 25 times faster. On four cores relaxlib was 557 and 22 times as fast at n = 1, and 92
 and 7 times at n = 64, where the overhead of a step is shared by 64 weights. There a step costs the
 faster path 31 ns of a core per weight and relaxlib 4.2: 1.8 for the normal, 1.9 for the drift, 0.5
-for the update. A factor of 20 would leave 1.6, less than the normals alone. Numpy uses one core, the
-others all; on one core each, at n = 64, relaxlib takes 4.4 ns, numpy 14 and the faster path 21. A
-busy machine spoils the ratios.
+for the update. A factor of 20 would leave 1.6, less than the normals alone. Numpy uses one core,
+the others all; on one core each, at n = 64, relaxlib takes 4.4 ns, numpy 14 and the faster path 21.
+A busy machine spoils the ratios.
 """
 
 from __future__ import annotations

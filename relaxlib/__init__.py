@@ -44,4 +44,4 @@ operators, ``cut_cells`` their exits; ``exit_bounds`` and ``kramers_law`` belong
 compiled loops; ``_checks`` words the errors.
 """
 
-__version__ = "0.5.0"
+__version__ = "0.5.1"
