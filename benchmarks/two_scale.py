@@ -8,10 +8,10 @@ wells. The inner loops are bursts of 1 and of 64 steps of the fast variable at a
 
 Diffrax takes its increments from a virtual Brownian tree, as in its introduction to stochastic
 equations, or, where steps are fixed and nothing is differentiated, from ``UnsafeBrownianPath``,
-which is 18 to 25 times faster. On four cores relaxlib was 557 and 22 times as fast at n = 1, and 92
-and 7 times at n = 64, where the overhead of a step is shared by 64 weights. There a step costs the
-faster path 31 ns of a core per weight and relaxlib 4.2: 1.8 for the normal, 1.9 for the drift, 0.5
-for the update. A factor of 20 would leave 1.6, less than the normals alone. Numpy uses one core,
+which is 15 to 23 times faster. On four cores relaxlib was 442 and 29 times as fast at n = 1, and
+154 and 7 times at n = 64, where the overhead of a step is shared by 64 weights. There a step costs
+the faster path 31 ns of a core per weight and relaxlib 4.2: 1.8 for the normal, 1.9 for the drift,
+0.5 for the update. A factor of 20 would leave 1.6, less than the normals alone. Numpy has one core,
 the others all; on one core each, at n = 64, relaxlib takes 4.4 ns, numpy 14 and the faster path 21.
 A busy machine spoils the ratios.
 """
