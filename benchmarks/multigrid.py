@@ -16,11 +16,11 @@ from scipy.sparse import csr_matrix  # noqa: E402
 from scipy.sparse.linalg import spsolve  # noqa: E402
 from timing import compare, machine  # noqa: E402
 
-from relaxlib.diffusions import langevin, ornstein_uhlenbeck  # noqa: E402
-from relaxlib.grid import Grid  # noqa: E402
-from relaxlib.landscapes import double_well_2d  # noqa: E402
-from relaxlib.multigrid import solve  # noqa: E402
-from relaxlib.operators import KolmogorovOperator, kolmogorov  # noqa: E402
+from relaxlib.diffusions import langevin, ornstein_uhlenbeck
+from relaxlib.grid import Grid
+from relaxlib.landscapes import double_well_2d
+from relaxlib.multigrid import solve
+from relaxlib.operators import KolmogorovOperator, kolmogorov
 
 PROCESSES = {
     "Ornstein–Uhlenbeck, Q = diag(1, 0.01)": ornstein_uhlenbeck(

@@ -22,8 +22,8 @@ from timing import compare, machine
 from torch.nn.functional import cross_entropy
 
 from relaxlib.deep.nets import mnist_fc
-from relaxlib.deep.noise import add_normals_
 from relaxlib.deep.optim import HJ, EntropySGD, Heat
+from relaxlib.deep.optim._noise import add_normals_
 
 CALLS, LOOPS = 20, 20
 BOTH = {"momentum": 0.9, "inner_momentum": 0.9}

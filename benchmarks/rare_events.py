@@ -14,9 +14,8 @@ from collections.abc import Callable
 import numpy as np
 from timing import machine
 
-from relaxlib.diffusion import Diffusion
-from relaxlib.diffusions import langevin
-from relaxlib.exit_quadrature import interval_exit_time
+from relaxlib.diffusions import Diffusion, langevin
+from relaxlib.exit_times import interval_exit_time
 from relaxlib.landscapes import double_well
 from relaxlib.paths import Estimate, first_exits
 from relaxlib.rare_events import mean_exit_time_splitting

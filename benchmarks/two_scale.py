@@ -25,7 +25,7 @@ from timing import compare, machine
 
 from relaxlib.diffusions import two_scale
 from relaxlib.homogenization import hmm
-from relaxlib.landscape import Landscape
+from relaxlib.landscapes import Landscape
 from relaxlib.paths import simulate
 
 GAMMA, TEMPERATURE, EPSILON, DT = 0.5, 1 / 3, 0.1, 1e-3

@@ -18,7 +18,8 @@ def kind(name: str, value: object, *classes: type) -> None:
     """Reject a value that is of none of these classes."""
     if not isinstance(value, classes):
         wanted = " or ".join(entry.__name__ for entry in classes)
-        reject(name, shown(value), f"type {wanted}", f"see {classes[0].__module__}")
+        door = classes[0].__module__.partition("._")[0]
+        reject(name, shown(value), f"type {wanted}", f"see {door}")
 
 
 def choice(name: str, value: str, options: Sequence[str]) -> None:

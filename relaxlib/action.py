@@ -10,7 +10,7 @@ from scipy.fft import dst
 from scipy.optimize import minimize
 
 from relaxlib import _checks
-from relaxlib.diffusion import Diffusion
+from relaxlib.diffusions import Diffusion
 
 _WIDTH = 1e-6  # of the differences that give the slope of the action, relative to the path
 _GAIN = 1e-7  # a restart that lowers the action by less, relatively, is the last

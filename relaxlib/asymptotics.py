@@ -12,14 +12,13 @@ from scipy.integrate import quad
 from scipy.stats import multivariate_normal
 
 from relaxlib import _checks
-from relaxlib.cut_cells import nodes_inside
 from relaxlib.diffusions import Diffusion, langevin
-from relaxlib.distances import wasserstein, wasserstein2_to_line, weighted_oscillation
-from relaxlib.exit_times import feynman_kac
+from relaxlib.exit_times import feynman_kac, relevant_saddle
+from relaxlib.exit_times._cut_cells import nodes_inside
+from relaxlib.fokker_planck import wasserstein, wasserstein2_to_line, weighted_oscillation
 from relaxlib.gaussian import stationary_covariance
 from relaxlib.grid import Grid
-from relaxlib.kramers_law import relevant_saddle
-from relaxlib.landscape import Landscape
+from relaxlib.landscapes import Landscape
 from relaxlib.operators import KolmogorovOperator
 from relaxlib.regions import Ball, Box
 

@@ -20,11 +20,9 @@ from tqdm import tqdm
 from training import RUNS, TARGET
 
 from relaxlib.deep.data import digits
-from relaxlib.deep.evaluation import evaluate
 from relaxlib.deep.minima import harmonic_mean, loss_derivatives, second_order_local_entropy
 from relaxlib.deep.nets import small_fc
-from relaxlib.deep.runs import Run, rows
-from relaxlib.deep.train import train
+from relaxlib.deep.train import Run, evaluate, rows, train
 
 OUTPUT = Path(__file__).with_suffix(".json")
 GAMMA, TEMPERATURE, LARGEST = 1.0, 1e-3, 100

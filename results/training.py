@@ -37,8 +37,7 @@ import torch
 from tqdm import tqdm
 
 from relaxlib.deep.nets import NETWORKS
-from relaxlib.deep.runs import Run, add_row, rows
-from relaxlib.deep.train import train
+from relaxlib.deep.train import Run, add_row, rows, train
 
 TARGET = Path(__file__).with_suffix(".jsonl")
 RUNS = Path(__file__).parents[1] / "runs"  # checkpoints, weights in the end

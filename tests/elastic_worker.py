@@ -11,7 +11,7 @@ from torch import distributed, nn
 from torch.nn.functional import cross_entropy
 from torch.optim.lr_scheduler import StepLR
 
-from relaxlib.deep.elastic import ElasticSGD, worker_seed
+from relaxlib.deep.optim import ElasticSGD, worker_seed
 
 LOOPBACK = next(name for _, name in socket.if_nameindex() if name.startswith("lo"))
 LOCAL = {"GLOO_SOCKET_IFNAME": LOOPBACK, "OMP_NUM_THREADS": "1"}  # no network, no more threads

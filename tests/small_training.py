@@ -5,8 +5,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from relaxlib.deep.gate import GatedEntropySGD
-from relaxlib.deep.optim import HJ, EntropySGD, Heat
+from relaxlib.deep.optim import HJ, EntropySGD, GatedEntropySGD, Heat
 
 METHODS = {
     "entropy": lambda groups: EntropySGD(

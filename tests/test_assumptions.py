@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from relaxlib.assumptions import ControlProblem, check_assumptions
+from relaxlib.control import ControlProblem, check_assumptions
 from relaxlib.landscapes import double_well, double_well_2d, lipschitz_double_well
 
 MODEL = ControlProblem.relaxation(lipschitz_double_well(), gamma=0.5, temperature=1 / 3)

@@ -4,12 +4,7 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
-from relaxlib.asymptotics import (
-    GaussianMixture,
-    committor,
-    gaussian_mixture,
-    well_masses,
-)
+from relaxlib.asymptotics import GaussianMixture, committor, gaussian_mixture, well_masses
 from relaxlib.diffusions import Diffusion, langevin
 from relaxlib.fokker_planck import evolve, gibbs, stationary
 from relaxlib.grid import Grid

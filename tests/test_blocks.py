@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from relaxlib.diffusion import Diffusion
+from relaxlib.diffusions import Diffusion
 from relaxlib.paths import simulate
 
 DIMS = [3, 45, 128]  # in place, and twice by tiles

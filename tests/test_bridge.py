@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from relaxlib.deep.bridge import finite_sum, flat_weights
-from relaxlib.finite_sums import noise_rank
+from relaxlib.sgd import noise_rank
 
 
 def cross_entropy(outputs, targets):

@@ -5,7 +5,13 @@ import pytest
 from scipy.linalg import eigvals
 from scipy.sparse import csr_array
 
-from relaxlib.chains import log_weights, null_masses, reversible_part, slowest_rate, spectrum
+from relaxlib.fokker_planck._equilibrium import (
+    log_weights,
+    null_masses,
+    reversible_part,
+    slowest_rate,
+    spectrum,
+)
 
 
 def chain(rates):

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from relaxlib.control import _Bellman, solve_hjb
+from relaxlib.control import cole_hopf, solve_hjb
+from relaxlib.control._hjb import _Bellman
 from relaxlib.diffusions import Diffusion, langevin, ornstein_uhlenbeck
 from relaxlib.grid import Grid
 from relaxlib.landscapes import double_well, quadratic
 from relaxlib.operators import kolmogorov
-from relaxlib.steering import cole_hopf
 
 LINE = Grid.box(-6, 6, 241)
 X = LINE.axes[0]

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from relaxlib.cut_cells import killed, nodes_inside
 from relaxlib.diffusions import Diffusion, langevin
+from relaxlib.exit_times._cut_cells import killed, nodes_inside
 from relaxlib.grid import Grid
 from relaxlib.landscapes import double_well, quadratic
 from relaxlib.operators import kolmogorov

@@ -5,8 +5,7 @@ import pytest
 from scipy.stats import wasserstein_distance
 
 from relaxlib import asymptotics
-from relaxlib.distances import wasserstein, wasserstein2_to_line, weighted_oscillation
-from relaxlib.fokker_planck import gibbs
+from relaxlib.fokker_planck import gibbs, wasserstein, wasserstein2_to_line, weighted_oscillation
 from relaxlib.gaussian import wasserstein2_gaussian
 from relaxlib.grid import Grid
 

@@ -16,10 +16,15 @@ from elastic_worker import LOCAL, SETTINGS, back_propagate, groups, network, wei
 from scipy.linalg import solve_discrete_lyapunov
 from torch import distributed, nn
 
-from relaxlib.deep.elastic import ElasticSGD, Replicas, elastic_update, worker_seed
-from relaxlib.deep.noise import add_normals_
-from relaxlib.deep.optim import EntropySGD
-from relaxlib.deep.schedules import Scoping
+from relaxlib.deep.optim import (
+    ElasticSGD,
+    EntropySGD,
+    Replicas,
+    Scoping,
+    elastic_update,
+    worker_seed,
+)
+from relaxlib.deep.optim._noise import add_normals_
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 DOUBLE = torch.float64

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numba import njit
 
-from relaxlib.elementary import as_bits, as_float, cosine, logarithm, sine, tanh
+from relaxlib._lanes.elementary import as_bits, as_float, cosine, logarithm, sine, tanh
 
 RANDOM = np.random.default_rng(1)
 ULP = np.finfo(float).eps

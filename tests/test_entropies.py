@@ -6,15 +6,18 @@ from scipy.linalg import eigh
 
 from relaxlib import fokker_planck
 from relaxlib.diffusions import langevin, ornstein_uhlenbeck
-from relaxlib.entropies import (
+from relaxlib.fokker_planck import (
     chi_square,
     entropy_production,
+    evolve,
     fisher_information,
     free_energy,
+    gibbs,
     poincare_constant,
     relative_entropy,
+    spectral_gap,
+    stationary,
 )
-from relaxlib.fokker_planck import evolve, gibbs, spectral_gap, stationary
 from relaxlib.gaussian import chi_square_gaussian, stationary_covariance
 from relaxlib.grid import Grid
 from relaxlib.landscapes import double_well

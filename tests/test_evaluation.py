@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from relaxlib.deep.data import Examples
-from relaxlib.deep.evaluation import evaluate, refresh_batch_norm
+from relaxlib.deep.train import evaluate, refresh_batch_norm
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from relaxlib.diffusions import langevin, ornstein_uhlenbeck
-from relaxlib.exit_bounds import exit_time_bounds
-from relaxlib.exit_times import mean_exit_time
+from relaxlib.exit_times import exit_time_bounds, mean_exit_time
 from relaxlib.grid import Grid
 from relaxlib.landscapes import double_well, quadratic, radial_power
 from relaxlib.operators import kolmogorov

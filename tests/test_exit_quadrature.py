@@ -5,7 +5,7 @@ import pytest
 from scipy.integrate import cumulative_trapezoid, quad
 
 from relaxlib.diffusions import Diffusion, langevin, ornstein_uhlenbeck
-from relaxlib.exit_quadrature import interval_exit_time, radial_exit_time
+from relaxlib.exit_times import interval_exit_time, radial_exit_time
 from relaxlib.landscapes import double_well, double_well_2d, quadratic, rugged
 
 

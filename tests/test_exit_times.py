@@ -6,8 +6,7 @@ from scipy.special import hyp1f1
 
 from relaxlib import exit_times, multigrid
 from relaxlib.diffusions import Diffusion, langevin, ornstein_uhlenbeck
-from relaxlib.exit_quadrature import interval_exit_time, radial_exit_time
-from relaxlib.exit_times import feynman_kac, mean_exit_time
+from relaxlib.exit_times import feynman_kac, interval_exit_time, mean_exit_time, radial_exit_time
 from relaxlib.grid import Grid
 from relaxlib.landscapes import double_well, double_well_2d, quadratic
 from relaxlib.operators import kolmogorov

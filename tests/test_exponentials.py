@@ -5,9 +5,9 @@ import pytest
 from scipy.linalg import expm
 from scipy.sparse import csr_array
 
-from relaxlib import exponentials
 from relaxlib.diffusions import ornstein_uhlenbeck
-from relaxlib.exponentials import propagate
+from relaxlib.fokker_planck import _exponentials as exponentials
+from relaxlib.fokker_planck._exponentials import propagate
 from relaxlib.grid import Grid
 from relaxlib.landscapes import double_well, double_well_2d
 from relaxlib.operators import kolmogorov, langevin_operator

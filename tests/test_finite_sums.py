@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from relaxlib.finite_sums import (
-    centered_gradients,
+from relaxlib.sgd import (
     from_example,
     least_squares,
     logistic,
@@ -12,6 +11,7 @@ from relaxlib.finite_sums import (
     noise_rank,
     quadratics,
 )
+from relaxlib.sgd._finite_sums import centered_gradients
 
 RNG = np.random.default_rng(2)
 INPUTS, LABELS = RNG.normal(size=(7, 3)), np.sign(RNG.normal(size=7))

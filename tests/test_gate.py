@@ -5,8 +5,7 @@ import copy
 import pytest
 import torch
 
-from relaxlib.deep.gate import GatedEntropySGD
-from relaxlib.deep.optim import EntropySGD
+from relaxlib.deep.optim import EntropySGD, GatedEntropySGD
 
 QUIET = {"gamma": 0.5, "lr": 0.25, "temperature": 0.0, "inner_lr": 0.1, "inner_steps": 3}
 

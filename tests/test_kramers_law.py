@@ -4,12 +4,16 @@ import numpy as np
 import pytest
 
 from relaxlib.diffusions import langevin
-from relaxlib.exit_quadrature import interval_exit_time
-from relaxlib.exit_times import mean_exit_time
+from relaxlib.exit_times import interval_exit_time, kramers, mean_exit_time, relevant_saddle
 from relaxlib.grid import Grid
-from relaxlib.kramers_law import kramers, relevant_saddle
-from relaxlib.landscape import Landscape
-from relaxlib.landscapes import double_well, double_well_2d, mueller_brown, quadratic, rugged
+from relaxlib.landscapes import (
+    Landscape,
+    double_well,
+    double_well_2d,
+    mueller_brown,
+    quadratic,
+    rugged,
+)
 from relaxlib.operators import kolmogorov
 from relaxlib.regions import Ball
 

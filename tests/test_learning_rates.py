@@ -11,9 +11,9 @@ from relaxlib.diffusions import two_scale
 from relaxlib.grid import Grid, ValueFunction
 from relaxlib.homogenization import effective_flow
 from relaxlib.landscapes import Landscape, lipschitz_double_well, quadratic
+from relaxlib.learning_rates import _effective as effective
 from relaxlib.learning_rates import (
     controlled_two_scale,
-    effective,
     effective_hamiltonian,
     extended_value,
     optimal_trajectory,
@@ -23,7 +23,7 @@ from relaxlib.learning_rates import (
     two_scale_value,
     velocity_set,
 )
-from relaxlib.learning_rates.velocities import Pull
+from relaxlib.learning_rates._velocities import Pull
 from relaxlib.paths import estimate, simulate
 from relaxlib.smoothing import local_entropy_grad
 

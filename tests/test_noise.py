@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import stats
 
-from relaxlib.deep.noise import add_normals_, add_torch, threefry
+from relaxlib.deep.optim._noise import add_normals_, add_torch, threefry
 
 
 def noise(size, *, key=(1, 2), count=3, dtype=torch.float32):

@@ -6,8 +6,8 @@ import pytest
 import torch
 from small_training import outer_step
 
-from relaxlib.deep.noise import add_normals_
 from relaxlib.deep.optim import HJ, EntropySGD, Heat
+from relaxlib.deep.optim._noise import add_normals_
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -13,10 +13,9 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grad_norm_, parameters_to_vector
 from torch.optim.lr_scheduler import StepLR
 
-from relaxlib.deep import inner_loop
-from relaxlib.deep.evaluation import refresh_batch_norm
-from relaxlib.deep.gate import GatedEntropySGD
-from relaxlib.deep.optim import HJ, EntropySGD, Heat
+from relaxlib.deep.optim import HJ, EntropySGD, GatedEntropySGD, Heat
+from relaxlib.deep.optim import _inner_loop as inner_loop
+from relaxlib.deep.train import refresh_batch_norm
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -8,10 +8,10 @@ import torch
 from small_training import outer_step
 
 from relaxlib import smoothing
-from relaxlib.deep import inner_loop
-from relaxlib.deep.noise import add_normals_
 from relaxlib.deep.optim import HJ, EntropySGD, Heat
-from relaxlib.diffusion import Diffusion
+from relaxlib.deep.optim import _inner_loop as inner_loop
+from relaxlib.deep.optim._noise import add_normals_
+from relaxlib.diffusions import Diffusion
 from relaxlib.homogenization import hmm
 from relaxlib.landscapes import lipschitz_double_well, quadratic
 from relaxlib.paths import simulate

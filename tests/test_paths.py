@@ -8,7 +8,8 @@ import pytest
 
 from relaxlib.diffusions import Diffusion, langevin, ornstein_uhlenbeck, two_scale, underdamped
 from relaxlib.landscapes import double_well, lipschitz_double_well, quadratic
-from relaxlib.paths import Estimate, ExitSample, estimate, first_exits, simulate, step_bound
+from relaxlib.paths import Estimate, ExitSample, estimate, first_exits, simulate
+from relaxlib.paths._simulate import step_bound
 from relaxlib.regions import Ball, Box
 
 OU = ornstein_uhlenbeck(1.0, 1.0, temperature=0.5)

@@ -5,7 +5,7 @@ import pytest
 from numba import njit
 from scipy import stats
 
-from relaxlib.random import LANES, normal_pair, seed_blocks, seed_of, uniforms
+from relaxlib._lanes.streams import LANES, normal_pair, seed_blocks, seed_of, uniforms
 
 
 @njit

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from scipy.sparse.linalg import spsolve
 
-from relaxlib import rare_events, splitting
+from relaxlib import rare_events
 from relaxlib.diffusions import Diffusion, langevin, ornstein_uhlenbeck
 from relaxlib.grid import Grid
 from relaxlib.landscapes import double_well, double_well_2d
 from relaxlib.operators import kolmogorov
+from relaxlib.rare_events import _splitting as splitting
 from relaxlib.rare_events import exit_probability, mean_exit_time_splitting
 from relaxlib.regions import Ball, Box
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from relaxlib.deep.runs import rows
+from relaxlib.deep.train import rows
 
 SCRIPT = Path(__file__).parents[1] / "results" / "training.py"
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from relaxlib.deep import optim
-from relaxlib.deep.runs import Run, add_row, optimizers, rows
+from relaxlib.deep._training.runs import optimizers
+from relaxlib.deep.train import Run, add_row, rows
 
 
 def test_optimizers_go_by_small_letters_and_need_no_closure():

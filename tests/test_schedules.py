@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from relaxlib.deep.optim import HJ, EntropySGD, Heat
-from relaxlib.deep.schedules import Scoping
+from relaxlib.deep.optim import HJ, EntropySGD, Heat, Scoping
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

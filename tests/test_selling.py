@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relaxlib.selling import LONGEST, decompose
+from relaxlib.operators._selling import LONGEST, decompose
 
 
 def matrices(condition, angle):

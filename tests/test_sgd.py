@@ -6,18 +6,21 @@ import numba
 import numpy as np
 import pytest
 
-from relaxlib.finite_sums import (
+from relaxlib.paths import simulate
+from relaxlib.sgd import (
     FiniteSum,
+    diffusion,
+    diffusion_moments,
     from_example,
     least_squares,
     logistic,
     noise_covariance,
     noise_rank,
     quadratics,
+    sgd_moments,
+    sgd_paths,
+    stationary_moments,
 )
-from relaxlib.paths import simulate
-from relaxlib.sgd import diffusion, sgd_paths
-from relaxlib.sgd_moments import diffusion_moments, sgd_moments, stationary_moments
 
 RNG = np.random.default_rng(0)
 TWO = quadratics([0.5, 2.0], [1.0, -0.5])

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
+from relaxlib.deep._training.stack import Stack
 from relaxlib.deep.nets import NETWORKS, lenet, mnist_fc
-from relaxlib.deep.stack import Stack
 
 
 def networks(build, count=3):

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from scipy.linalg import expm
 
+from relaxlib.control import cole_hopf, feedback, forward_backward, steered
 from relaxlib.diffusions import langevin, ornstein_uhlenbeck
 from relaxlib.fokker_planck import evolve
 from relaxlib.grid import Grid, ValueFunction
 from relaxlib.landscapes import double_well, double_well_2d, quadratic
 from relaxlib.operators import kolmogorov
 from relaxlib.paths import estimate, simulate
-from relaxlib.steering import cole_hopf, feedback, forward_backward, steered
 
 LINE = Grid.box(-6, 6, 481)
 X = LINE.axes[0]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from relaxlib.diffusions import Diffusion, ornstein_uhlenbeck
-from relaxlib.time_averages import time_average
+from relaxlib.paths import time_average
 
 FAST = ornstein_uhlenbeck(3.0, 1.0, temperature=0.5)
 HOW = {"t": 40.0, "burn_in": 4.0, "dt": 0.02, "rng": 2, "paths": 4000}

@@ -11,10 +11,9 @@ import pytest
 import torch
 
 from relaxlib.deep import train as module
-from relaxlib.deep import trainer
-from relaxlib.deep.runs import Run, rows
-from relaxlib.deep.train import main, train
-from relaxlib.deep.trainer import Trainer
+from relaxlib.deep._training import trainer
+from relaxlib.deep._training.trainer import Trainer
+from relaxlib.deep.train import Run, main, rows, train
 
 STEPS = 10  # batches of 128 among 1280 digits
 

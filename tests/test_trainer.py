@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from relaxlib.deep import trainer as module
+from relaxlib.deep._training import trainer as module
+from relaxlib.deep._training.trainer import Trainer
 from relaxlib.deep.nets import NETWORKS, Network, mnist_fc
-from relaxlib.deep.runs import Run
-from relaxlib.deep.trainer import Trainer
+from relaxlib.deep.train import Run
 
 CPU = torch.device("cpu")
 STEPS = 10  # batches of 128 among 1280 digits

@@ -15,8 +15,8 @@ from torch import distributed, nn
 
 from relaxlib.deep import workers
 from relaxlib.deep.data import DATA, Examples
-from relaxlib.deep.elastic import Replicas
 from relaxlib.deep.nets import small_fc
+from relaxlib.deep.optim import Replicas
 from relaxlib.deep.workers import back_propagate, batches, work
 
 pytestmark = pytest.mark.usefixtures("one_thread")

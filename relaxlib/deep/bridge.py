@@ -9,7 +9,7 @@ import torch
 from torch.func import functional_call, grad, vmap
 
 from relaxlib import _checks
-from relaxlib.finite_sums import FiniteSum
+from relaxlib.sgd import FiniteSum
 
 _NOISY = torch.nn.modules.dropout._DropoutNd, torch.nn.modules.batchnorm._BatchNorm
 

@@ -31,9 +31,9 @@ import torch
 from tqdm import tqdm
 
 from relaxlib import _checks
+from relaxlib.deep._training.runs import Run, add_row, optimizers, rows
+from relaxlib.deep._training.trainer import Trainer
 from relaxlib.deep.nets import NETWORKS
-from relaxlib.deep.runs import Run, add_row, optimizers, rows
-from relaxlib.deep.trainer import Trainer
 
 DEVICES = "cpu", "cuda"
 

@@ -27,10 +27,11 @@ from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
 from relaxlib import _checks
+from relaxlib.deep._training.evaluation import CHUNK, evaluate, refresh_batch_norm
 from relaxlib.deep.data import DATA, Examples
-from relaxlib.deep.elastic import ElasticSGD, all_present, worker_seed
-from relaxlib.deep.evaluation import CHUNK, evaluate, refresh_batch_norm
 from relaxlib.deep.nets import NETWORKS
+from relaxlib.deep.optim import ElasticSGD, worker_seed
+from relaxlib.deep.optim._elastic import all_present
 
 PATIENCE = timedelta(seconds=50)  # how long a worker waits for the others
 RESULTS = "training loss", "training error", "validation loss", "validation error"

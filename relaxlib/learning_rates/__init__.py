@@ -5,15 +5,15 @@ of the fast variable around x. A control that sees it moves x with any velocity 
 :math:`F(x) = \{\int\frac{y-x}\gamma\nu(y)\,\rho_\infty(dy; x) : \nu(y) \in [a, b]\}`.
 """
 
-from relaxlib.learning_rates.effective import (
+from relaxlib.learning_rates._effective import (
     Trajectory,
     extended_value,
     optimal_trajectory,
     reachable_set,
     standard_value,
 )
-from relaxlib.learning_rates.two_scale import controlled_two_scale, two_scale_value
-from relaxlib.learning_rates.velocities import (
+from relaxlib.learning_rates._two_scale import controlled_two_scale, two_scale_value
+from relaxlib.learning_rates._velocities import (
     effective_hamiltonian,
     support_function,
     velocity_set,

@@ -1,0 +1,1 @@
+"""Training runs: what they are, how they advance, what they are judged by."""

@@ -1,0 +1,343 @@
+r"""Elastic-SGD: workers on springs that meet from time to time.
+
+============ ==================================================================================
+`ElasticSGD` one worker in each process that torchrun has started; alone, one worker
+`Replicas`   all workers in this process, each with a model of its own
+============ ==================================================================================
+
+`workers` trains a network with the first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor, distributed, nn
+
+from relaxlib import _checks
+from relaxlib.deep.optim._inner_loop import Group, Moving
+from relaxlib.deep.optim._smoothed import EntropySGD
+
+
+def elastic_update(worker: Tensor, center: Tensor, *, lr: float, coupling: float) -> Tensor:
+    r"""Make one step of a spring, :math:`y - \mathrm{lr}\,k\,(y - x)`.
+
+    Parameters
+    ----------
+    worker : torch.Tensor
+        What is pulled, y, of any shape.
+    center : torch.Tensor
+        What it is pulled to, x, of the same shape.
+    lr : float
+        The step.
+    coupling : float
+        The stiffness k, such as :math:`1/\gamma`.
+
+    Returns
+    -------
+    torch.Tensor
+        A new one.
+
+    Examples
+    --------
+    >>> elastic_update(torch.tensor([2.0]), torch.tensor([1.0]), lr=0.5, coupling=0.5)
+    tensor([1.7500])
+    """
+    return worker.lerp(center, lr * coupling)
+
+
+def worker_seed(*key: int) -> int:
+    """Make one seed of a seed, the rank of a worker and, if wanted, a count.
+
+    Parameters
+    ----------
+    *key : int
+        Nonnegative.
+
+    Returns
+    -------
+    int
+        Of 32 bits, from `numpy.random.SeedSequence`.
+
+    Examples
+    --------
+    >>> worker_seed(0, 1) == worker_seed(1, 0)
+    False
+    """
+    return int(np.random.SeedSequence(key).generate_state(1)[0])
+
+
+class ElasticSGD(EntropySGD):
+    r"""Gradient descent on the local entropy by n workers that meet every L = `inner_steps` steps.
+
+    .. math::
+       y_i &\leftarrow y_i - h\Big(\nabla f_{\mathrm{mb}}(y_i) + \frac{y_i - x}{\gamma}\Big)
+       + \sqrt{2 h T}\,\xi_i, \quad \xi_i \sim N(0, I) \\
+       \langle y_i\rangle &\leftarrow \alpha\langle y_i\rangle + (1 - \alpha) y_i \\
+       x &\leftarrow x - \frac{\mathrm{lr}}{\gamma}
+       \Big(x - \frac1n\sum_{i=1}^n\langle y_i\rangle\Big)
+       \quad\text{after L of these; then } \langle y_i\rangle = y_i
+
+    Each process in the default group of `torch.distributed` holds one worker, and all hold the
+    same center x; without a group there is one worker. A meeting is a single all-reduce, of one
+    vector. The settings and the two doors are those of `EntropySGD`, but a worker stays where it
+    is when x moves: the parameters always hold :math:`y_i`, where ``step(closure)`` takes its
+    loss, and `at_x()` shows x. After a closure has failed the worker starts from x again.
+
+    All processes start from the parameters of rank 0, and need the same settings, seed included,
+    and the same number of steps. Each needs batches of its own, say from
+    ``worker_seed(seed, rank)``; this is also the seed of its noise.
+
+    Parameters
+    ----------
+    params, lr, gamma, temperature, inner_lr, averaging
+        As in `EntropySGD`.
+    inner_steps : int
+        Number L of back-propagations from one meeting to the next.
+    momentum, inner_momentum, weight_decay, maximize, seed
+        As in `EntropySGD`, but the velocity of a worker outlasts the meetings.
+
+    Raises
+    ------
+    ValueError
+        If a setting is out of range or differs between processes, or, at the first step, x does.
+    ConnectionError
+        If another process is lost.
+
+    Notes
+    -----
+    Zhang, Choromanska & LeCun 2015, in the form that makes Section 4.3 of DR true: workers
+    are tied to x, and x to their mean. As :math:`\varepsilon = \mathrm{lr}/(hL) \to 0`, x follows
+    :math:`-\nabla f_\gamma` for every n, with an error whose variance is divided by n: an average
+    over workers does what `EntropySGD` does over time, which has one worker and takes it back to
+    x. With lr = gamma, L = 1 and averaging = 0, x *is* the mean of the workers. This is the
+    printed (21); it does not descend, it samples: :math:`x + \sqrt{\gamma T/n}\,\xi` tends to the
+    density :math:`\propto e^{-n f_\gamma/T}`. The printed equation for x has the wrong sign.
+
+    Examples
+    --------
+    On f = x^2/2 the gradient of the local entropy is x/(1 + gamma):
+
+    >>> x = torch.nn.Parameter(torch.tensor([1.0]))
+    >>> optimizer = ElasticSGD([x], lr=0.01, temperature=0.0, inner_steps=10)
+    >>> for _ in range(2000):
+    ...     optimizer.zero_grad()
+    ...     (x**2 / 2).sum().backward()
+    ...     optimizer.step()
+    >>> with optimizer.at_x():
+    ...     print(f"{x.item():.2f} and {np.exp(-0.01 * 200 / 2):.2f}")
+    0.37 and 0.37
+    """
+
+    _compared = False  # with the other processes
+
+    @property
+    def synchronized(self) -> bool:
+        """Whether the workers have just met; their parameters hold :math:`y_i` all the same."""
+        return super().synchronized
+
+    @torch.no_grad()
+    def add_param_group(self, param_group: Group) -> None:
+        """Add parameters, in all processes at once; see `inner_loop.InnerLoop`."""
+        super().add_param_group(param_group)
+        try:
+            self._share(self.param_groups[-1])
+        except ValueError:
+            self.param_groups.pop()
+            raise
+
+    def _away(self) -> list[Tensor]:
+        """Parameters whose worker has left x, where it stays away at the meetings too."""
+        return [entry for entry in self._all() if "anchor" in self.state.get(entry, {})]
+
+    def _start(self) -> None:
+        """Remember x where a worker leaves it; elsewhere it is remembered."""
+        away = self._away()
+        centers = [center.clone() for center in self._buffers(away, "anchor")]
+        super()._start()
+        self._copy(self._buffers(away, "anchor"), centers)
+
+    def _begin(self, group: Group) -> None:
+        self._copy(self._buffers(group["params"], "mean"), group["params"])
+
+    def _micro_step(self) -> None:
+        if not self._compared:
+            self._compare()
+            self._compared = True
+        super()._micro_step()
+        if self.synchronized:
+            self._meet()
+            for group in self.param_groups:
+                self._pull(group)
+
+    def _outer_step(self, group: Group, moved: list[Tensor]) -> None:
+        """A worker stays where it is."""
+
+    def _pull(self, group: Group) -> None:
+        """Move x to the mean of the workers, or beyond it if there is momentum."""
+        entries, gamma, momentum = group["params"], group["gamma"], group["momentum"]
+        centers, means = self._buffers(entries, "anchor"), self._buffers(entries, "mean")
+        if momentum and entries:
+            buffers = self._buffers(entries, "momentum_buffer")
+            torch._foreach_mul_(buffers, momentum)
+            torch._foreach_add_(buffers, torch._foreach_sub(centers, means), alpha=1.0 / gamma)
+            torch._foreach_sub_(means, buffers, alpha=gamma * momentum)
+        for x, mean in zip(centers, means, strict=True):
+            x.copy_(elastic_update(x, mean, lr=group["lr"], coupling=1.0 / gamma))
+
+    def _perturb(self, group: Group, moving: Moving, deviation: float) -> None:
+        own = group | {"seed": worker_seed(group["seed"], self._worker(group))}
+        super()._perturb(own, moving, deviation)
+
+    def _all(self) -> list[Tensor]:
+        return [entry for group in self.param_groups for entry in group["params"]]
+
+    def _worker(self, group: Group) -> int:
+        """Number of the worker whose parameters these are."""
+        return _place()[0]
+
+    def _share(self, group: Group) -> None:
+        """Start from the parameters of the first worker."""
+        if _place()[1] > 1:
+            _agree({"parameters": [tuple(entry.shape) for entry in group["params"]]})
+            _in_one_vector(group["params"], lambda vector: distributed.broadcast(vector, src=0))
+
+    def _compare(self) -> None:
+        """Reject other settings, and another x, than the first worker's."""
+        if _place()[1] > 1:
+            groups = self.param_groups
+            names = sorted(groups[0].keys() - {"params"})
+            facts = {name: [group.get(name) for group in groups] for name in names}
+            with self.at_x():
+                _agree(facts | {"sha256(x)": _digest(self._all())})
+
+    def _meet(self) -> None:
+        """Let all have the mean of what they hold as mean."""
+        workers = _place()[1]
+        if workers > 1:
+            means = self._buffers(self._all(), "mean")
+            torch._foreach_div_(means, workers)
+            _in_one_vector(means, distributed.all_reduce)
+
+
+class Replicas(ElasticSGD):
+    r"""`ElasticSGD` with all n workers in one process, each with a model of its own.
+
+    Before each ``step()`` back-propagate a batch in every model; a closure does so in all of them.
+    The numbers are those of n processes.
+
+    Parameters
+    ----------
+    models : sequence of torch.nn.Module
+        Copies of one network, one for each worker. All start from the parameters of the first.
+    **settings
+        As in `ElasticSGD`. There is one parameter group for each worker, with the same settings,
+        and adding one adds a worker, which starts from x.
+
+    Raises
+    ------
+    ValueError
+        If a setting is out of range, or the models or the settings of the workers differ.
+
+    Examples
+    --------
+    >>> models = [torch.nn.Linear(1, 1) for _ in range(3)]
+    >>> replicas = Replicas(models, lr=0.5, inner_steps=1, seed=0)
+    >>> for model in models:
+    ...     model(torch.ones(4, 1)).square().mean().backward()
+    >>> replicas.step()
+    >>> with replicas.at_x():
+    ...     models[0].weight.item() == models[2].weight.item()
+    True
+    """
+
+    def __init__(self, models: Sequence[nn.Module], **settings: object) -> None:
+        _checks.kind("models", models, Sequence)
+        for model in models:
+            _checks.kind("model", model, nn.Module)
+        super().__init__([{"params": list(model.parameters())} for model in models], **settings)
+
+    def _common(self) -> Sequence[str]:
+        return self._settings()
+
+    def _worker(self, group: Group) -> int:
+        return next(k for k, entry in enumerate(self.param_groups) if entry is group)
+
+    def _perturb(self, group: Group, moving: Moving, deviation: float) -> None:
+        first = self._worker(group) * len(group["params"])
+        super()._perturb(group, {k - first: entry for k, entry in moving.items()}, deviation)
+
+    def _share(self, group: Group) -> None:
+        first, fresh = self.param_groups[0]["params"], group["params"]
+        if [entry.shape for entry in fresh] != [entry.shape for entry in first]:
+            found = _checks.shown([tuple(entry.shape) for entry in fresh])
+            wanted = f"{[tuple(entry.shape) for entry in first]} as in the first"
+            _checks.reject("parameters", found, wanted, "pass copies of one network")
+        with self.at_x():
+            self._copy(fresh, first)
+        if fresh is not first and group["momentum"]:
+            both = (self._buffers(entries, "momentum_buffer") for entries in (fresh, first))
+            self._copy(*both)
+
+    def _compare(self) -> None:
+        """There is nobody else."""
+
+    def _meet(self) -> None:
+        means = [self._buffers(group["params"], "mean") for group in self.param_groups]
+        for entries in zip(*means, strict=True):
+            mean = torch.stack(entries).mean(dim=0)
+            self._copy(list(entries), [mean] * len(entries))
+
+
+def _place() -> tuple[int, int]:
+    """Rank of this process, and number of all of them."""
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank(), distributed.get_world_size()
+    return 0, 1
+
+
+@contextmanager
+def all_present() -> Iterator[None]:
+    """Say what has happened if a collective operation fails."""
+    try:
+        yield
+    except RuntimeError as error:
+        rank, workers = _place()
+        reason = str(error).split("] ", 1)[-1].partition(". ")[0]  # gloo begins with a line of code
+        raise ConnectionError(
+            f"rank {rank} has lost others of {workers} workers: need all of them in each meeting; "
+            f"start all again from the last checkpoint ({reason})"
+        ) from error
+
+
+def _agree(facts: dict[str, object]) -> None:
+    """Reject, in all processes, what differs from rank 0."""
+    found = [facts] * _place()[1]
+    with all_present():
+        distributed.all_gather_object(found, facts)
+    for rank, others in enumerate(found):
+        for name in found[0] | others:
+            fact, other = found[0].get(name), others.get(name)
+            if other != fact:
+                need = f"{_checks.shown(fact)} as on rank 0"
+                _checks.reject(f"{name} on rank {rank}", _checks.shown(other), need, "match them")
+
+
+def _in_one_vector(entries: list[Tensor], collective: Callable[[Tensor], object]) -> None:
+    """Apply a collective operation to all entries of these tensors at once."""
+    if not entries:
+        return
+    vector = torch.cat([entry.detach().flatten() for entry in entries])
+    with all_present():
+        collective(vector)
+    for entry, part in zip(entries, vector.split([e.numel() for e in entries]), strict=True):
+        entry.copy_(part.view_as(entry))
+
+
+def _digest(entries: list[Tensor]) -> str:
+    contents = (entry.detach().contiguous().view(-1).view(torch.uint8) for entry in entries)
+    return hashlib.sha256(b"".join(e.cpu().numpy().tobytes() for e in contents)).hexdigest()

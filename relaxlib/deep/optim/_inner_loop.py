@@ -1,0 +1,319 @@
+"""What optimizers with an inner loop share: two doors, counters, the step of the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch import Tensor, distributed
+from torch.optim.optimizer import ParamsT
+
+from relaxlib import _checks
+from relaxlib.deep.optim._noise import WORDS, add_normals_
+
+Group = dict[str, Any]
+Moving = dict[int, Tensor]  # the parameters that have a gradient, by their number among all
+COUNTERS = "inner_step", "outer_step", "back_propagations"  # in each group, equal in all
+COMMON = "inner_steps", "seed"  # settings that are equal in all groups
+
+
+class InnerLoop(torch.optim.Optimizer):
+    r"""Base of optimizers that make L = `inner_steps` back-propagations for a step of the weights.
+
+    .. math:: b \leftarrow \delta b + d, \qquad x \leftarrow x - \mathrm{lr}\,(d + \delta b)
+
+    Here d is what the inner loop has found, and :math:`\delta` the `momentum`, in the form of
+    Nesterov that `torch.optim.SGD` uses. In the course of a loop the parameters hold an inner
+    variable y, which starts at x. There are two doors:
+
+    - ``step()`` is one micro-step with the gradients that the parameters hold, as for other
+      optimizers; every L-th call ends in a step of x. Clip the gradients, accumulate, unscale or
+      average them as usual. It is the door for trainers, and for `torch.amp.GradScaler`.
+    - ``step(closure)`` is a whole loop. It calls the closure L times, and each call zeroes the
+      gradients, draws a new batch, back-propagates its loss and returns it.
+
+    A parameter rests at a micro-step in which it has no gradient, and at x if it had none in the
+    whole loop, momentum or not. Settings live in the parameter groups, all else in the state of
+    each parameter: a state_dict taken anywhere, also in the middle of a loop, resumes bit for
+    bit. Settings may change between two loops, lr at any time. No step can be differentiated.
+    """
+
+    def __init__(self, params: ParamsT, **settings: object) -> None:
+        super().__init__(params, settings | dict.fromkeys(COUNTERS, 0))
+
+    @property
+    def synchronized(self) -> bool:
+        """Whether the parameters hold x, not the inner variable."""
+        return self.param_groups[0]["inner_step"] == 0
+
+    @property
+    def back_propagations(self) -> int:
+        """Number of micro-steps so far."""
+        return self.param_groups[0]["back_propagations"]
+
+    def add_param_group(self, param_group: Group) -> None:
+        """Add parameters with settings of their own, between two inner loops.
+
+        Raises
+        ------
+        ValueError
+            If a setting is out of range or differs where groups must agree, a parameter is not
+            real, or an inner loop has begun.
+        """
+        if self.param_groups:
+            self._check_synchronized()
+        super().add_param_group(param_group)
+        group = self.param_groups[-1]
+        group |= {name: self.param_groups[0][name] for name in COUNTERS}
+        try:
+            for parameter in group["params"]:
+                if not parameter.is_floating_point():
+                    fix = "pass real parameters"
+                    _checks.reject("dtype", parameter.dtype, "a real floating type", fix)
+            self._check(group)
+        except ValueError:
+            self.param_groups.pop()
+            raise
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a state, which stays as it is.
+
+        Raises
+        ------
+        ValueError
+            If it is the state of an optimizer with other settings, groups or shapes.
+        """
+        self._check_state(state_dict)
+        super().load_state_dict(deepcopy(state_dict))
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], object] | None = None) -> object:
+        """Make one micro-step, or a whole inner loop if there is a closure.
+
+        Parameters
+        ----------
+        closure : function, optional
+            Zeroes the gradients, draws a new batch, back-propagates its loss and returns it.
+
+        Returns
+        -------
+        object
+            What the closure has returned first, the loss at x; None without a closure.
+
+        Raises
+        ------
+        ValueError
+            If a gradient is sparse, a setting has left its range or differs where groups must
+            agree, or there is a closure in the middle of a loop that ``step()`` has begun. Only
+            lr is looked at within a loop, at its end.
+
+        Notes
+        -----
+        If the closure fails or is interrupted, the parameters hold x again.
+        """
+        if closure is None:
+            return self._micro_step()
+        _checks.kind("closure", closure, Callable)
+        self._check_synchronized()
+        closure = torch.enable_grad()(closure)
+        self._start()
+        try:
+            loss = closure()
+            self._micro_step()
+            for _ in range(1, self.param_groups[0]["inner_steps"]):
+                closure()
+                self._micro_step()
+        except BaseException:
+            self._restore()
+            raise
+        return loss
+
+    @contextmanager
+    def at_x(self) -> Iterator[None]:
+        """Let the parameters hold x, to evaluate or to save, and then the inner variable again.
+
+        Make steps, and checkpoints to go on from, outside: there the inner variable is needed.
+        """
+        away = self._away()
+        inner = [parameter.detach().clone() for parameter in away]
+        self._copy(away, self._buffers(away, "anchor"))
+        try:
+            yield
+        finally:
+            self._copy(away, inner)
+
+    def _check(self, group: Group) -> None:
+        """Reject settings out of range; called before each inner loop."""
+        _checks.nonnegative("lr", group["lr"])
+        _checks.nonnegative("weight_decay", group["weight_decay"])
+        _checks.flag("maximize", group["maximize"])
+        fraction("momentum", group["momentum"])
+        group["inner_steps"] = _checks.count("inner_steps", group["inner_steps"])
+        if _checks.count("seed", group["seed"], least=0) >= WORDS:
+            _checks.reject("seed", group["seed"], "seed < 2**32", "pass a smaller one")
+        for name in self._common():
+            first = self.param_groups[0][name]
+            if group[name] != first:
+                need = f"{first} as in the first group"
+                _checks.reject(name, group[name], need, "groups move together")
+
+    def _settings(self) -> list[str]:
+        """What every group holds; torch knows defaults that none has."""
+        return [name for name in self.defaults if name in self.param_groups[0]]
+
+    def _common(self) -> Sequence[str]:
+        """Settings in which groups must agree."""
+        return COMMON
+
+    def _check_state(self, state_dict: dict[str, Any]) -> None:
+        """Reject the state of another optimizer, or of parameters of other shapes."""
+        saved, fix = state_dict["param_groups"], "load it where it comes from"
+        for group, other in zip(self.param_groups, saved, strict=False):  # torch counts them
+            if missing := [name for name in self._settings() if name not in other]:
+                need = f"the settings of {type(self).__name__}"
+                found = f"without {', '.join(missing)}"
+                _checks.reject("state_dict", found, need, fix)
+            for parameter, number in zip(group["params"], other["params"], strict=False):
+                for name, entry in state_dict["state"].get(number, {}).items():
+                    if isinstance(entry, Tensor) and entry.shape != parameter.shape:
+                        need = f"{tuple(parameter.shape)} as parameter {number}"
+                        _checks.reject(f"{name}.shape", tuple(entry.shape), need, fix)
+
+    def _begin(self, group: Group) -> None:
+        """Set what the inner loop collects to its start."""
+        raise NotImplementedError
+
+    def _move(self, group: Group, moving: Moving, gradients: list[Tensor]) -> None:
+        """Advance the inner variable of the parameters that have a gradient."""
+        raise NotImplementedError
+
+    def _collect(self, group: Group, moved: list[Tensor]) -> None:
+        """Take note of the inner variable of those that had a gradient in this loop."""
+
+    def _descent(self, group: Group, moved: list[Tensor]) -> list[Tensor]:
+        """What the inner loop has found: d for each of them, in tensors that may be changed."""
+        raise NotImplementedError
+
+    def _away(self) -> list[Tensor]:
+        """Parameters that do not hold x."""
+        groups = [] if self.synchronized else self.param_groups
+        return [parameter for group in groups for parameter in group["params"]]
+
+    def _check_synchronized(self) -> None:
+        if not self.synchronized:
+            done = self.param_groups[0]["inner_step"]
+            fix = "finish the inner loop with step()"
+            _checks.reject("inner_step", done, "parameters at x, inner_step = 0", fix)
+
+    def _start(self) -> None:
+        """Remember x."""
+        for group in self.param_groups:
+            self._check(group)
+        for group in self.param_groups:
+            self._copy(self._buffers(group["params"], "anchor"), group["params"])
+            for parameter in group["params"]:
+                self.state[parameter]["moved"] = False
+            if group["params"]:
+                self._begin(group)
+
+    def _restore(self) -> None:
+        """Return to x as if the loop had not begun."""
+        for group in self.param_groups:
+            self._copy(group["params"], self._buffers(group["params"], "anchor"))
+            group["back_propagations"] -= group["inner_step"]
+            group["inner_step"] = 0
+
+    def _micro_step(self) -> None:
+        moving = self._moving()
+        if self.synchronized:
+            self._start()
+        ends = self.param_groups[0]["inner_step"] + 1 >= self.param_groups[0]["inner_steps"]
+        for group in self.param_groups if ends else ():
+            _checks.nonnegative("lr", group["lr"])
+        for group, parameters in zip(self.param_groups, moving, strict=True):
+            if parameters:
+                self._move(group, parameters, _gradients(group, parameters))
+            for parameter in parameters.values():
+                self.state[parameter]["moved"] = True
+            moved = [entry for entry in group["params"] if self.state[entry]["moved"]]
+            if moved:
+                self._collect(group, moved)
+            if moved and ends:
+                self._outer_step(group, moved)
+        for group in self.param_groups:
+            group["inner_step"] = 0 if ends else group["inner_step"] + 1
+            group["outer_step"] += int(ends)
+            group["back_propagations"] += 1
+
+    def _moving(self) -> list[Moving]:
+        """For each group its parameters that have a gradient."""
+        found, number = [], 0
+        for group in self.param_groups:
+            numbered = enumerate(group["params"], number)
+            found.append({k: entry for k, entry in numbered if entry.grad is not None})
+            number += len(group["params"])
+            for entry in found[-1].values():
+                if entry.grad.layout is not torch.strided:
+                    _checks.reject("grad", "sparse", "dense gradients", "pass sparse=False")
+        return found
+
+    def _outer_step(self, group: Group, moved: list[Tensor]) -> None:
+        descent = self._descent(group, moved)
+        if group["momentum"]:
+            buffers = self._buffers(moved, "momentum_buffer")
+            torch._foreach_mul_(buffers, group["momentum"])
+            torch._foreach_add_(buffers, descent)
+            torch._foreach_add_(descent, buffers, alpha=group["momentum"])
+        self._copy(moved, self._buffers(moved, "anchor"))
+        torch._foreach_add_(moved, descent, alpha=-group["lr"])
+
+    def _perturb(self, group: Group, moving: Moving, deviation: float) -> None:
+        """Add white noise, another one at each back-propagation."""
+        for number, parameter in moving.items():
+            key = group["seed"], number
+            add_normals_(parameter, deviation, key=key, count=self.back_propagations)
+
+    def _buffers(self, parameters: list[Tensor], name: str) -> list[Tensor]:
+        """The tensors of this name in the state of these parameters, at first zero."""
+        for parameter in parameters:
+            if name not in self.state[parameter]:
+                self.state[parameter][name] = torch.zeros_like(parameter)
+        return [self.state[parameter][name] for parameter in parameters]
+
+    @staticmethod
+    @torch.no_grad()
+    def _copy(targets: list[Tensor], sources: list[Tensor]) -> None:
+        if targets:
+            torch._foreach_copy_(targets, sources)
+
+
+def _gradients(group: Group, moving: Moving) -> list[Tensor]:
+    """Gradients of the loss that is minimized, weight decay included."""
+    parameters = list(moving.values())
+    gradients = [parameter.grad for parameter in parameters]
+    if group["maximize"]:
+        gradients = torch._foreach_neg(gradients)
+    if group["weight_decay"]:
+        gradients = torch._foreach_add(gradients, parameters, alpha=group["weight_decay"])
+    return gradients
+
+
+def fraction(name: str, value: float, fix: str = "pass a fraction") -> None:
+    """Reject what is not in [0, 1)."""
+    if not 0.0 <= _checks.number(name, value, fix) < 1.0:
+        _checks.reject(name, value, f"0 <= {name} < 1", fix)
+
+
+def seed_or_draw(seed: int | None) -> int:
+    """Return the seed of the noise, drawn from torch's global generator if it is None."""
+    if seed is not None:
+        return seed
+    if distributed.is_available() and distributed.is_initialized():
+        ranks = distributed.get_world_size()
+        if ranks > 1:
+            need = f"one seed on all {ranks} ranks"
+            _checks.reject("seed", None, need, "pass one seed to all")
+    return int(torch.randint(WORDS, ()))

@@ -1,0 +1,161 @@
+"""The type of a diffusion dX = b dt + S dW: its formulas, their machine code, their values."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numba.core import serialize
+from numpy.typing import ArrayLike
+
+from relaxlib import _checks
+from relaxlib._lanes.blocks import DRIFT, NOISE, compile_block, over_blocks, pack, unpack
+from relaxlib.landscapes import Landscape
+from relaxlib.landscapes._own_functions import drift_formula, noise_formula
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class Diffusion:
+    r"""The Itô equation :math:`dX = b(X, t)\,dt + S(X, t)\,dW` with :math:`SS^\top = 2TQ`.
+
+    Its generator is :math:`Au = \tfrac12\operatorname{tr}(SS^\top D^2u) + b\cdot\nabla u`.
+
+    Parameters
+    ----------
+    drift : function
+        Point formula of b: drift(x, t, params, out) with x and out (d,).
+    noise : (d, r) float64 or function
+        S as a constant, or its point formula noise(x, t, params, out) with out (d, r).
+    dim, rank : int
+        d, and the number r of Brownian motions.
+    params : (k,) float64
+        Passed to the formulas.
+    temperature : float
+        T in :math:`SS^\top = 2TQ`.
+    landscape : Landscape, optional
+        The loss f when b = -grad f.
+    """
+
+    drift: Callable
+    noise: ArrayLike | Callable
+    dim: int
+    rank: int
+    params: ArrayLike = ()
+    temperature: float
+    landscape: Landscape | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "params", _checks.array("params", self.params))
+        if not callable(self.noise):
+            matrix = np.ascontiguousarray(_checks.array("noise", self.noise))
+            _checks.shape("noise", matrix, (self.dim, self.rank))
+            object.__setattr__(self, "noise", matrix)
+
+    @classmethod
+    def from_functions(
+        cls,
+        drift: Callable,
+        noise: Callable | ArrayLike,
+        *,
+        dim: int,
+        rank: int | None = None,
+        temperature: float = 1.0,
+    ) -> Diffusion:
+        r"""Diffusion of your own functions, compiled at once.
+
+        Parameters
+        ----------
+        drift : function
+            drift(x, t, out) at x (d,), in Python that numba compiles; for ``dim`` = 1 the
+            scalar function b(x, t).
+        noise : function or (d, r) array_like
+            noise(x, t, out) with out (d, r), for ``dim`` = 1 the scalar function S(x, t); or
+            the constant matrix S.
+        dim, rank : int
+            d, and the number r of Brownian motions; r = d when left out.
+        temperature : float
+            T in :math:`SS^\top = 2TQ`; it only says what is called Q.
+
+        Returns
+        -------
+        Diffusion
+
+        Raises
+        ------
+        ValueError
+            If numba cannot compile a function, or a constant matrix is not finite (d, r).
+
+        Examples
+        --------
+        >>> geometric = Diffusion.from_functions(lambda x, t: -x, lambda x, t: 0.5 * x, dim=1)
+        >>> geometric.drift_at(2.0).tolist(), geometric.diffusivity_at(2.0).tolist()
+        ([-2.0], [[0.5]])
+        """
+        dim = _checks.count("dim", dim)
+        temperature = _checks.positive("temperature", temperature)
+        if callable(noise):
+            rank = dim if rank is None else _checks.count("rank", rank)
+            if dim == 1 and rank > 1:
+                _checks.reject("rank", rank, "rank 1 on the line", "add up the variances")
+            noise = noise_formula(noise, dim)
+        else:
+            noise = _checks.array("noise", noise)
+            noise = noise[:, None] if noise.shape == (dim,) else np.atleast_2d(noise)
+            rank = noise.shape[-1] if rank is None else _checks.count("rank", rank)
+            _checks.shape("noise", noise, (dim, rank), "pass a (d, r) matrix")
+            _checks.finite("noise", noise)
+        drift = drift_formula(drift, dim)
+        return cls(drift=drift, noise=noise, dim=dim, rank=rank, temperature=temperature)
+
+    @cached_property
+    def compiled_drift(self) -> Callable:
+        """The drift on a block of 64 paths, a cfunc of signature `blocks.DRIFT`."""
+        return compile_block(self.drift, DRIFT, self.dim, len(self.params))
+
+    @cached_property
+    def compiled_noise(self) -> Callable:
+        """The noise on a block of 64 paths, a cfunc of signature `blocks.NOISE`."""
+        return compile_block(self.noise, NOISE, self.dim, len(self.params))
+
+    def drift_at(self, x: ArrayLike, t: float = 0.0) -> np.ndarray:
+        """b at points (..., d), as (..., d); in one dimension a bare float will do."""
+        points, leading = _checks.points("x", x, self.dim)
+        blocks = pack(points)
+        out = np.empty_like(blocks)
+        over_blocks(blocks, float(t), self.params, out, self.compiled_drift)
+        return unpack(out, len(points)).reshape(*leading, self.dim)
+
+    def noise_at(self, x: ArrayLike, t: float = 0.0) -> np.ndarray:
+        """S at points (..., d), as (..., d, r)."""
+        points, leading = _checks.points("x", x, self.dim)
+        shape = (*leading, self.dim, self.rank)
+        if not callable(self.noise):
+            return np.broadcast_to(self.noise, shape).copy()
+        blocks = pack(points)
+        out = np.empty((len(blocks), self.dim, self.rank, blocks.shape[-1]))
+        over_blocks(blocks, float(t), self.params, out, self.compiled_noise)
+        lanes = np.moveaxis(out, -1, 1).reshape(-1, self.dim, self.rank)
+        return lanes[: len(points)].reshape(shape)
+
+    def diffusivity_at(self, x: ArrayLike, t: float = 0.0) -> np.ndarray:
+        r"""The matrix :math:`TQ = SS^\top/2` at points (..., d), as (..., d, d)."""
+        noise = self.noise_at(x, t)
+        return noise @ np.swapaxes(noise, -1, -2) / 2
+
+    def __repr__(self) -> str:
+        kind = "additive" if not callable(self.noise) else "multiplicative"
+        name = f" on {self.landscape.name}" if self.landscape else ""
+        return (
+            f"<Diffusion{name}: dim={self.dim}, rank={self.rank}, {kind}, T={self.temperature:g}>"
+        )
+
+    def __getstate__(self) -> dict:
+        state = {k: v for k, v in self.__dict__.items() if not k.startswith("compiled_")}
+        return state | {"drift": serialize.dumps(self.drift), "noise": serialize.dumps(self.noise)}
+
+    def __setstate__(self, state: dict) -> None:
+        formulas = {name: pickle.loads(state[name]) for name in ("drift", "noise")}
+        self.__dict__.update(state | formulas)

@@ -1,0 +1,347 @@
+"""Exit times beyond the reach of direct simulation, by adaptive multilevel splitting."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from concurrent.futures import as_completed
+from functools import partial
+from pathlib import Path
+from threading import Event
+
+import numpy as np
+from numpy.typing import ArrayLike
+from tqdm import tqdm
+
+from relaxlib import _checks
+from relaxlib._lanes.progress import PATIENCE, threads
+from relaxlib._lanes.steps import equation_of
+from relaxlib._lanes.streams import seed_of
+from relaxlib.diffusions import Diffusion
+from relaxlib.paths import Estimate, estimate
+from relaxlib.paths._leave import faces_of
+from relaxlib.paths._simulate import check_step
+from relaxlib.rare_events._splitting import Course, one_run
+from relaxlib.regions import Ball, Box
+
+_LOOPS = 20  # loops of a path around the core before it is split; the second half is timed
+_SHELL = 1.5  # size of the shell over that of its core
+
+
+def exit_probability(
+    diffusion: Diffusion,
+    starts: ArrayLike,
+    region: Ball | Box,
+    core: Ball | Box,
+    *,
+    dt: float,
+    replicas: int,
+    runs: int,
+    rng: int | np.random.Generator,
+    kill: int | None = None,
+    checkpoint: str | os.PathLike | None = None,
+) -> Estimate:
+    r"""Probability that Euler's chain leaves a region before it enters a core.
+
+    The level of a position is minus its distance from the boundary of the region. A run lets
+    `replicas` paths reach the core or the boundary; then, with z the ``kill``-th smallest of their
+    highest levels, it replaces all paths that have not been above z by copies of others, cut where
+    those first were above z and continued with new noise, until all but a few have left:
+
+    .. math:: \hat p = \frac{\#\text{left}}{N} \prod_i \Bigl(1 - \frac{K_i}{N}\Bigr),
+
+    with K_i the number replaced. Its mean is that of the chain for any N and ``kill``.
+
+    Parameters
+    ----------
+    diffusion : Diffusion
+        Its coefficients are taken at t = 0.
+    starts : (d,) or (n, d) array_like
+        Positions between core and boundary; each path starts from one drawn at random.
+    region : Ball or Box
+        Sides of a box that no path will reach are best left infinite: the level then rises toward
+        the others only.
+    core : Ball or Box
+        Bounded, inside the region; every path must reach it or the boundary in reasonable time.
+    dt : float
+        Step, in units of time. An exit between two steps is found as by `paths.first_exits`.
+    replicas : int
+        Number N of paths of a run; some :math:`-\log p` are needed for a relative error of one.
+    runs : int
+        Number of independent runs, at least 2; the distribution of their results is skew, and
+        with fewer than about 60 the standard error tends to be too small.
+    rng : int or numpy.random.Generator
+        A seed, or a generator that is advanced by one draw.
+    kill : int, optional
+        Least number of paths that are replaced at once; a quarter of them when left out.
+    checkpoint : path, optional
+        A JSON file that keeps every finished run. A call that finds it goes on from there, also
+        with more runs; the seed must be an int.
+
+    Returns
+    -------
+    Estimate
+        Mean over the runs, the same bits for any number of threads and after any interruption.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range, or other arguments have written the checkpoint.
+    ArithmeticError
+        If a path leaves the finite numbers.
+
+    Notes
+    -----
+    Cérou & Guyader (2007); unbiased by Bréhier, Gazeau, Goudenège, Lelièvre & Rousset (2016).
+
+    Examples
+    --------
+    >>> from relaxlib.diffusions import ornstein_uhlenbeck
+    >>> motion = ornstein_uhlenbeck(0.0, 1.0, temperature=0.5)
+    >>> line, core = Box(-np.inf, 1.0), Box(-1.0, 0.0)
+    >>> result = exit_probability(
+    ...     motion, 0.1, line, core, dt=1e-4, replicas=100, runs=10, rng=0
+    ... )
+    >>> bool(abs(result.mean - 0.1) < 0.02)
+    True
+    """
+    _check_regions(diffusion, region, core)
+    points, _ = _checks.points("starts", starts, diffusion.dim)
+    _checks.count("number of starts", len(points))
+    wrong = ~region.contains(points) | core.contains(points)
+    if wrong.any():
+        need = "starts in the region but not in its core"
+        _checks.reject("starts", points[wrong][0].tolist(), need, "move it")
+    rows = _rows(diffusion, points, region, core, 0, dt, replicas, runs, rng, kill, checkpoint)
+    return estimate(rows[:, 4])
+
+
+def mean_exit_time_splitting(
+    diffusion: Diffusion,
+    x0: ArrayLike,
+    region: Ball | Box,
+    core: Ball | Box,
+    *,
+    dt: float,
+    replicas: int,
+    runs: int,
+    rng: int | np.random.Generator,
+    checkpoint: str | os.PathLike | None = None,
+) -> Estimate:
+    r"""Mean time in which Euler's chain, started in a core, leaves a region around it.
+
+    The chain makes loops: out of the shell, which is the core enlarged by half, and back to the
+    core. Let :math:`\sigma` be the time at which it has left the shell after 20 loops, D the
+    duration of a loop from then on, p the probability that the way back to the core ends beyond
+    the boundary, and R the duration of that way if it does. Then
+
+    .. math:: E\tau = E[\tau\wedge\sigma]
+        + P(\sigma<\tau)\Bigl(\frac{1-p}{p}\,E[D] + E[R]\Bigr),
+
+    up to the distance of the chain's law after 20 loops from its quasi-stationary law. Loops are
+    simulated directly and p is found as by `exit_probability`, both in every run.
+
+    Parameters
+    ----------
+    diffusion : Diffusion
+        Its coefficients are taken at t = 0.
+    x0 : (d,) array_like
+        Start in the core; in one dimension a bare float will do.
+    region, core, dt, replicas, runs, rng, checkpoint
+        As in `exit_probability`. The shell, too, must lie inside the region. Loops are cheap if
+        the core has about the size of the equilibrium in its well, :math:`\sqrt{T/\lambda}`
+        for a curvature :math:`\lambda`.
+
+    Returns
+    -------
+    Estimate
+        With the standard error of the jackknife over the runs. The same bits for any number of
+        threads and after any interruption.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range, or other arguments have written the checkpoint.
+    ArithmeticError
+        If a path leaves the finite numbers, or no path left the region after its 20 loops.
+
+    Notes
+    -----
+    Cérou, Guyader, Lelièvre & Pommier (2011) for the loops; `exit_probability` for p. Where exits
+    take a few loops only, `paths.first_exits` is faster.
+
+    Examples
+    --------
+    >>> from relaxlib.diffusions import langevin
+    >>> from relaxlib.landscapes import double_well
+    >>> result = mean_exit_time_splitting(
+    ...     langevin(double_well(), temperature=0.025), -1.0, Box(-np.inf, 0.7), Box(-1.1, -0.9),
+    ...     dt=0.01, replicas=100, runs=8, rng=0,
+    ... )
+    >>> bool(abs(result.mean / 1.06e5 - 1.0) < 0.4)
+    True
+    """
+    _check_regions(diffusion, region, core)
+    if not _inside(_enlarged(core), region):
+        need = f"a core that {_SHELL} times as large is inside the region"
+        _checks.reject("core", core, need, "take a smaller core")
+    points, _ = _checks.points("x0", x0, diffusion.dim)
+    if len(points) != 1:
+        _checks.reject("x0.shape", np.shape(x0), f"one start ({diffusion.dim},)", "pass one")
+    if not core.contains(points).all():
+        _checks.reject("x0", points[0].tolist(), "a start in the core", "move one of them")
+    rows = _rows(diffusion, points, region, core, _LOOPS, dt, replicas, runs, rng, None, checkpoint)
+    if np.count_nonzero(rows[:, 4]) < 2:
+        raise ArithmeticError(
+            f"paths left the region after {_LOOPS} loops in fewer than two runs: take more "
+            "replicas, or first_exits if exits are not rare"
+        )
+    without = (rows.sum(axis=0) - rows) / (len(rows) - 1)
+    stderr = np.sqrt(len(rows) - 1) * _mean_time(without).std()
+    return Estimate(float(_mean_time(rows.mean(axis=0))), float(stderr), len(rows))
+
+
+def _mean_time(row: np.ndarray) -> np.ndarray:
+    """The mean exit time from means over runs (..., 6), as `one_run` gives them."""
+    steps, late_time, late_loops, survived, left, last_time = np.moveaxis(row, -1, 0)
+    returns = (survived - left) / left
+    return steps + survived * (returns * late_time / late_loops + last_time / left)
+
+
+def _rows(
+    diffusion: Diffusion,
+    points: np.ndarray,
+    region: Ball | Box,
+    core: Ball | Box,
+    loops: int,
+    dt: float,
+    replicas: int,
+    runs: int,
+    rng: int | np.random.Generator,
+    kill: int | None,
+    checkpoint: str | os.PathLike | None,
+) -> np.ndarray:
+    """Results (runs, 6) of independent runs, of those in the checkpoint and of new ones."""
+    dt = _checks.positive("dt", dt)
+    check_step(diffusion, points[0], dt)
+    if not diffusion.noise_at(points[0]).any():
+        _checks.reject("noise at the start", 0, "noise that drives paths out", "heat it")
+    replicas = _checks.count("replicas", replicas, least=2)
+    runs = _checks.count("runs", runs, least=2)
+    kill = max(1, replicas // 4) if kill is None else _checks.count("kill", kill)
+    if kill >= replicas:
+        _checks.reject("kill", kill, f"kill < replicas = {replicas}", "replace fewer at once")
+    if checkpoint is not None:
+        _checks.kind("checkpoint", checkpoint, str, os.PathLike)
+    seed = seed_of(rng)
+    arguments = {
+        "loops before splitting": loops,
+        "region": _plain(region),
+        "core": _plain(core),
+        "start": _digest(points),
+        "diffusion": _fingerprint(diffusion, core),
+        "dt": dt,
+        "replicas": replicas,
+        "kill": kill,
+        "seed": int(seed),
+    }
+    done = {} if checkpoint is None else _read(Path(checkpoint), arguments)
+    faces = (faces_of(part) for part in (region, core, _enlarged(core)))
+    course = Course(equation_of(diffusion), *faces, points[0], loops, dt, seed)
+    stop = Event()
+    work = partial(one_run, diffusion, course, region, points, replicas, kill, stop)
+    bar = tqdm(total=runs, unit="run", delay=PATIENCE, disable=None, leave=False)
+    with threads() as pool, bar:
+        try:
+            futures = {pool.submit(work, run): run for run in range(runs) if run not in done}
+            bar.update(runs - len(futures))
+            for future in as_completed(futures):
+                done[futures[future]] = future.result()
+                bar.update()
+                if checkpoint is not None:
+                    _write(Path(checkpoint), arguments, done)
+        finally:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+    return np.array([done[run] for run in range(runs)])
+
+
+def _check_regions(diffusion: Diffusion, region: Ball | Box, core: Ball | Box) -> None:
+    _checks.kind("diffusion", diffusion, Diffusion)
+    for name, part in (("region", region), ("core", core)):
+        _checks.kind(name, part, Ball, Box)
+        _checks.fits(f"{name}.dim", part.dim, "the diffusion's dim", diffusion.dim)
+    _checks.finite("sides of the core", np.array(_corners(core)))
+    if not _inside(core, region):
+        _checks.reject("core", core, "a core inside the region", "take a smaller core")
+
+
+def _corners(part: Ball | Box) -> tuple[np.ndarray, np.ndarray]:
+    """Opposite corners of a box, or of the box around a ball."""
+    if isinstance(part, Ball):
+        return part.center - part.radius, part.center + part.radius
+    return part.lower, part.upper
+
+
+def _inside(part: Ball | Box, region: Ball | Box) -> bool:
+    """Whether the closure of a bounded part lies in the region."""
+    lower, upper = _corners(part)
+    if isinstance(region, Box):
+        return bool(np.all(region.lower < lower) and np.all(upper < region.upper))
+    if isinstance(part, Ball):
+        return bool(region.distance(part.center) < -part.radius)
+    farthest = np.where(region.center - lower > upper - region.center, lower, upper)
+    return bool(region.contains(farthest))
+
+
+def _enlarged(core: Ball | Box) -> Ball | Box:
+    """The shell: the core, `_SHELL` times as large about its center."""
+    if isinstance(core, Ball):
+        return Ball(core.center, _SHELL * core.radius)
+    center, half = (core.lower + core.upper) / 2, (core.upper - core.lower) / 2
+    return Box(center - _SHELL * half, center + _SHELL * half)
+
+
+def _fingerprint(diffusion: Diffusion, core: Ball | Box) -> str:
+    """A name of the diffusion that tells whether drift and noise near the core are the same."""
+    lower, upper = _corners(core)
+    shares = np.random.default_rng(0).uniform(-1.0, 2.0, (64, len(lower)))
+    points = lower + shares * (upper - lower)
+    return f"{diffusion!r} {_digest(diffusion.drift_at(points), diffusion.noise_at(points))}"
+
+
+def _digest(*arrays: np.ndarray) -> str:
+    return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()[:16]
+
+
+def _plain(part: Ball | Box) -> list:
+    return [type(part).__name__, *(corner.tolist() for corner in _corners(part))]
+
+
+def _read(path: Path, arguments: dict) -> dict[int, list[float]]:
+    """The finished runs in a checkpoint; none if there is no such file yet."""
+    if path.is_dir():
+        _checks.reject("checkpoint", path, "a file, not a folder", "add a file name")
+    if not path.parent.is_dir():
+        _checks.reject("checkpoint", path, "a folder that exists", "make it")
+    if not path.exists():
+        return {}
+    try:
+        stored = json.loads(path.read_text())
+        theirs = [stored["arguments"][name] for name in arguments]
+        done = {int(run): row for run, row in stored["runs"].items()}
+    except (ValueError, LookupError, TypeError, AttributeError):
+        _checks.reject("checkpoint", path, "a file of this function", "name another file")
+    for (name, value), other in zip(arguments.items(), theirs, strict=True):
+        if other != value:
+            need = f"{name} = {other} as in that file, not {value}"
+            _checks.reject("checkpoint", path, need, "pass the same, or name another file")
+    return done
+
+
+def _write(path: Path, arguments: dict, done: dict[int, list[float]]) -> None:
+    """Replace the checkpoint in one move, so that an interruption leaves the old one."""
+    draft = path.with_name(path.name + ".part")
+    draft.write_text(json.dumps({"arguments": arguments, "runs": done}))
+    draft.replace(path)
