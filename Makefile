@@ -27,7 +27,7 @@ lint: .venv/installed ## style of code and notebooks, form of stored outputs
 	$(BIN)/python tools/sync_notebooks.py --check
 
 unit: .venv/installed ## unit and property tests, examples in docstrings
-	$(BIN)/pytest -q -n $(shell nproc) --ignore=tests/test_book.py
+	$(BIN)/pytest -q -n $(shell nproc) --ignore=tests/book/test_book.py
 
 validate: .venv/installed ## run every chapter twice against its stored outputs
 	$(NBVAL) $(CHAPTERS)
@@ -36,7 +36,7 @@ validate: .venv/installed ## run every chapter twice against its stored outputs
 browser: .venv/installed ## strict clean build, then look at every page
 	rm -rf _build
 	$(BIN)/python tools/build_book.py
-	$(BIN)/pytest -q tests/test_book.py
+	$(BIN)/pytest -q tests/book/test_book.py
 
 lab: .venv/installed ## open the chapters in JupyterLab
 	$(BIN)/jupyter lab intro.ipynb

@@ -7,14 +7,14 @@ import os
 for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ[threads] = "1"
 
-import time  # noqa: E402
-import tracemalloc  # noqa: E402
-from collections.abc import Callable  # noqa: E402
+import time
+import tracemalloc
+from collections.abc import Callable
 
-import numpy as np  # noqa: E402
-from scipy.sparse import csr_matrix  # noqa: E402
-from scipy.sparse.linalg import spsolve  # noqa: E402
-from timing import compare, machine  # noqa: E402
+import numpy as np
+from scipy.sparse import csr_matrix
+from scipy.sparse.linalg import spsolve
+from timing import compare, machine
 
 from relaxlib.diffusions import langevin, ornstein_uhlenbeck
 from relaxlib.grid import Grid

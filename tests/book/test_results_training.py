@@ -9,7 +9,7 @@ import torch
 
 from relaxlib.deep.train import rows
 
-SCRIPT = Path(__file__).parents[1] / "results" / "training.py"
+SCRIPT = Path(__file__).parents[2] / "results" / "training.py"
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 
+import elastic_worker
 import numpy as np
 import pytest
 import torch
@@ -474,7 +474,7 @@ def test_one_operation_for_each_meeting(monkeypatch):
 
 
 def test_two_processes_equal_two_replicas(tmp_path):
-    script, environment = Path(__file__).with_name("elastic_worker.py"), os.environ | LOCAL
+    script, environment = elastic_worker.__file__, os.environ | LOCAL
     started = [
         subprocess.Popen([sys.executable, script, str(rank), tmp_path], env=environment)
         for rank in range(2)

@@ -287,7 +287,8 @@ def test_the_representation_is_one_short_line():
 
 def test_a_fresh_process_loads_the_compiled_formulas_from_disk():
     command = (
-        "from relaxlib import landscape, landscapes as l; f = l.mueller_brown();"
+        "from relaxlib import landscapes as l; f = l.mueller_brown();"
+        "from relaxlib.landscapes import _landscape as landscape;"
         "x = f.minima; f.value(x), f.grad(x), f.hess(x);"
         "kernels = (landscape._values, landscape._vectors, landscape._matrices);"
         "print([c.cache_hits for c in f.compiled],"

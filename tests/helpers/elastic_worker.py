@@ -1,4 +1,4 @@
-"""What one of two processes does for test_elastic: python tests/elastic_worker.py RANK FOLDER."""
+"""What one of two processes does for test_elastic: python elastic_worker.py RANK FOLDER."""
 
 import os
 import socket

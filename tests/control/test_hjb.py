@@ -121,7 +121,7 @@ def test_every_policy_is_a_markov_chain():
 
 
 def test_policies_that_do_not_settle_say_so(monkeypatch):
-    monkeypatch.setattr("relaxlib.control._IMPROVEMENTS", 1)
+    monkeypatch.setattr("relaxlib.control._hjb._IMPROVEMENTS", 1)
     with pytest.raises(ArithmeticError, match="policy iteration: the value still changes by"):
         solve_hjb(BOWL, LINE, X**2, horizon=1.0, steps=2, push=np.inf)
 

@@ -8,6 +8,7 @@ import time
 from itertools import islice
 from pathlib import Path
 
+import elastic_worker
 import pytest
 import torch
 from elastic_worker import LOCAL
@@ -20,7 +21,7 @@ from relaxlib.deep.optim import Replicas
 from relaxlib.deep.workers import back_propagate, batches, work
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-MORTAL = str(Path(__file__).with_name("mortal_worker.py"))
+MORTAL = str(Path(elastic_worker.__file__).with_name("mortal_worker.py"))
 SETTINGS = {"lr": 0.5, "gamma": 1.0, "temperature": 1e-4, "inner_steps": 5, "momentum": 0.5}
 JOB = ["--model", "small_fc", "--seed", "3", "--batch-size", "32", "--save-every", "1"]
 JOB += ["--settings", json.dumps(SETTINGS)]

@@ -96,7 +96,7 @@ def test_bits_do_not_depend_on_the_number_of_threads(run):
 
 @pytest.mark.parametrize("run", [walk, leave])
 def test_bits_do_not_depend_on_an_executor(run, monkeypatch):
-    monkeypatch.setattr("relaxlib.paths._GROUP", 64)
+    monkeypatch.setattr("relaxlib.paths._simulate._GROUP", 64)
     with ThreadPoolExecutor(2) as pool:
         np.testing.assert_array_equal(run(executor=pool), run())
 
