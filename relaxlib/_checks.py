@@ -162,36 +162,49 @@ def finite(name: str, values: np.ndarray) -> None:
         reject(place, values[first], "finite entries", f"mend {bad.sum()} of them")
 
 
-def values_on(grid: object, values: object, name: str = "values") -> np.ndarray:
-    """Return finite grid values as a contiguous float64 array of shape ``grid.shape``."""
+def values_on(shape: tuple[int, ...], values: object, name: str = "values") -> np.ndarray:
+    """Return finite values on the nodes of a grid as a contiguous float64 array of its shape."""
     found = np.ascontiguousarray(array(name, values, "for a function f pass grid.sample(f)"))
-    shape(name, found, grid.shape, f"reshape {name}, or compute it on this grid")
+    if found.shape != shape:
+        fix = f"reshape {name}, or compute it on this grid"
+        reject(f"{name}.shape", found.shape, f"{name}.shape = {shape}", fix)
     finite(name, found)
     return found
 
 
-def nonnegative_on(grid: object, values: object, name: str) -> np.ndarray:
-    """Return nonnegative grid values as `values_on` does."""
-    found = values_on(grid, values, name)
+def nonnegative_on(shape: tuple[int, ...], values: object, name: str) -> np.ndarray:
+    """Return nonnegative values on a grid as `values_on` does."""
+    found = values_on(shape, values, name)
     if found.min() < 0.0:
         reject(f"min {name}", f"{found.min():g}", f"{name} >= 0", "clip it, then divide")
     return found
 
 
-def density_of(operator: object, density: object) -> np.ndarray:
-    """Return a nonnegative density of mass one in the cells of an operator."""
-    found = nonnegative_on(operator.grid, density, "density")
-    total = float((found * operator.volumes).sum())
+def density_on(volumes: np.ndarray, values: object, name: str, owner: str) -> np.ndarray:
+    """Return a nonnegative density of mass one in cells of these volumes."""
+    found = nonnegative_on(volumes.shape, values, name)
+    total = float((found * volumes).sum())
     if abs(total - 1.0) > 1e-6:
-        need = f"mass 1 in the operator's {operator.boundary} cells"
-        fix = "divide by (density * operator.volumes).sum()"
-        reject("mass of density", f"{total:.8g}", need, fix)
+        fix = f"divide by ({name} * {owner}.volumes).sum()"
+        reject(f"mass of {name}", f"{total:.8g}", f"mass 1 in the {owner}'s cells", fix)
     return found
 
 
-def keeps_mass(operator: object, fix: str) -> None:
-    """Reject an operator whose walls absorb."""
-    if operator.boundary == "absorbing":
+def mask(
+    name: str, values: object, shape: tuple[int, ...], need: str = "a boolean array"
+) -> np.ndarray:
+    """Return a contiguous boolean array of the shape of a grid."""
+    found = np.ascontiguousarray(values)
+    if found.dtype != np.bool_:
+        reject(name, shown(values), need, "compare values with a level")
+    if found.shape != shape:
+        reject(f"{name}.shape", found.shape, f"{name}.shape = {shape}", "reshape it")
+    return found
+
+
+def keeps_mass(boundary: str, fix: str) -> None:
+    """Reject walls that absorb."""
+    if boundary == "absorbing":
         reject("operator", "absorbing", "a chain that keeps its mass", fix)
 
 
@@ -220,6 +233,17 @@ def even_times(name: str, times: np.ndarray) -> float:
     if not (len(gaps) and np.ptp(gaps) <= 1e-9 * gaps.max()):
         reject(name, len(times), "2 or more even times", "solve for them")
     return float(gaps[0])
+
+
+def stable_step(dt: float, bounds: np.ndarray, places: np.ndarray) -> None:
+    """Reject a step that is not below Euler's bounds (n,) at the starts (n, d)."""
+    least = int(np.argmin(bounds))
+    bound, place = bounds[least], f"at the start {places[least].tolist()}"
+    if bound == 0.0:
+        reject("drift", "nan or inf", f"a finite drift {place}", "move the start")
+    if dt >= bound:
+        need = f"dt < {bound:.3g}, the stability bound of Euler's step {place}"
+        reject("dt", f"{dt:g}", need, "take a smaller dt")
 
 
 def shape(name: str, values: np.ndarray, expected: Sequence[int], fix: str = "reshape it") -> None:

@@ -12,6 +12,8 @@ from scipy.optimize import minimize
 from relaxlib import _checks
 from relaxlib.diffusions import Diffusion
 
+__all__ = ["ActionPath", "minimum_action"]
+
 _WIDTH = 1e-6  # of the differences that give the slope of the action, relative to the path
 _GAIN = 1e-7  # a restart that lowers the action by less, relatively, is the last
 _RESTARTS = 30

@@ -14,8 +14,6 @@ from scipy.stats import multivariate_normal
 from relaxlib import _checks
 from relaxlib.diffusions import Diffusion, langevin
 from relaxlib.exit_times import feynman_kac, relevant_saddle
-from relaxlib.exit_times._cut_cells import nodes_inside
-from relaxlib.fokker_planck import wasserstein, wasserstein2_to_line, weighted_oscillation
 from relaxlib.gaussian import stationary_covariance
 from relaxlib.grid import Grid
 from relaxlib.landscapes import Landscape
@@ -26,9 +24,6 @@ __all__ = [
     "GaussianMixture",
     "committor",
     "gaussian_mixture",
-    "wasserstein",
-    "wasserstein2_to_line",
-    "weighted_oscillation",
     "well_masses",
 ]
 
@@ -174,8 +169,7 @@ def well_masses(grid: Grid, density: ArrayLike, landscape: Landscape) -> np.ndar
 
     Examples
     --------
-    >>> from relaxlib.fokker_planck import gibbs
-    >>> from relaxlib.landscapes import double_well
+    >>>     >>> from relaxlib.landscapes import double_well
     >>> grid = Grid.box(-2, 2, 201)
     >>> law = gibbs(grid, grid.sample(double_well().value), temperature=0.1)
     >>> well_masses(grid, law, double_well()).round(12).tolist()
@@ -227,7 +221,7 @@ def committor(
     [0.0, 0.1, 0.2, 0.3]
     """
     _checks.kind("operator", operator, KolmogorovOperator)
-    start, end = (nodes_inside(operator, region) for region in (start_set, end_set))
+    start, end = (operator.inside(region) for region in (start_set, end_set))
     shared = int((start & end).sum())
     if shared:
         _checks.reject("nodes in both sets", shared, "sets that do not meet", "make them smaller")

@@ -12,6 +12,15 @@ from scipy.linalg import expm, orth, orthogonal_procrustes, solve_continuous_lya
 
 from relaxlib import _checks
 
+__all__ = [
+    "chi_square_gaussian",
+    "covariance_at",
+    "hormander_rank",
+    "mean_at",
+    "stationary_covariance",
+    "wasserstein2_gaussian",
+]
+
 _SINGULAR = 1e-12  # eigenvalues below this share of the largest are zero
 _LARGEST = 700.0  # exponents beyond which floats overflow
 

@@ -12,6 +12,8 @@ from scipy.interpolate import RegularGridInterpolator
 
 from relaxlib import _checks
 
+__all__ = ["DensityFlow", "Grid", "ValueFunction"]
+
 
 @dataclass(frozen=True, eq=False)
 class Grid:

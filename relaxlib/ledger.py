@@ -11,6 +11,8 @@ import yaml
 
 from relaxlib import _checks
 
+__all__ = ["Claim", "check", "claims"]
+
 VERDICTS = {"convention": "translated", "not-sharp": "sharpened", "wrong": "corrected"}
 
 

@@ -10,6 +10,8 @@ from matplotlib.lines import Line2D
 
 from relaxlib.grid import Grid
 
+__all__ = ["LOSS", "plot_cloud", "plot_contours", "plot_minima", "plot_profile"]
+
 LOSS = {"color": "0.65", "lw": 1.4, "zorder": 1}
 
 

@@ -9,6 +9,8 @@ from numpy.typing import ArrayLike
 
 from relaxlib import _checks
 
+__all__ = ["Ball", "Box"]
+
 
 @dataclass(frozen=True, eq=False)
 class Ball:

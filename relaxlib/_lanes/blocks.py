@@ -10,12 +10,11 @@ import numpy as np
 from numba import cfunc, float64, njit, void
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
-from relaxlib._lanes.elementary import OPTIONS
+from relaxlib._lanes.compilation import FASTMATH, OPTIONS
 from relaxlib._lanes.streams import LANES
 
 DRIFT = void(float64[:, ::1], float64, float64[::1], float64[:, ::1])
 NOISE = void(float64[:, ::1], float64, float64[::1], float64[:, :, ::1])
-FASTMATH = OPTIONS["fastmath"]
 _FEW = 8  # parameters that fit into registers
 _NARROW = 32  # coordinates of a block whose x and out, 512 bytes a row each, fit into 32 KB of L1
 _TILE = 8  # lanes in a cache line

@@ -10,14 +10,8 @@ import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic
 
-OPTIONS = {
-    "error_model": "numpy",
-    "fastmath": {"contract", "nsz", "arcp"},
-    "nogil": True,
-    "cache": True,
-}
-LOOP = OPTIONS | {"_nrt": False}  # of a loop that allocates nothing: without counting references
-INLINE = LOOP | {"inline": "always"}  # of a step in such a loop
+from relaxlib._lanes.compilation import OPTIONS
+
 _ONE = np.uint64(0x3FF0000000000000)  # bits of 1.0
 _MANTISSA = np.uint64(0x000FFFFFFFFFFFFF)
 _ROOT_HALF = np.uint64(0x3FE6A09E00000000)  # bits of 0.7071

@@ -1,25 +1,31 @@
-"""Long compiled work in short slices, over threads: Ctrl-C answers, a progress bar moves."""
+"""Long compiled work over threads, in spans so short that Ctrl-C answers and a bar moves."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from numba import get_num_threads
 from tqdm import tqdm
 
-SLICE = 0.25  # seconds that one compiled call should take
+SECONDS = 0.25  # that one compiled call should take
 PATIENCE = 5.0  # seconds before a bar appears, on a terminal
 
 
-def in_slices(total: int, unit: str) -> Iterator[tuple[int, int]]:
-    """Spans (first, last) that cover ``range(total)``, each as long as `SLICE` allows.
+def progress_bar(total: int, unit: str) -> Any:
+    """A bar that appears on a terminal when the work takes long."""
+    return tqdm(total=total, unit=unit, delay=PATIENCE, disable=None, leave=False)
+
+
+def in_spans(total: int, unit: str) -> Iterator[tuple[int, int]]:
+    """Spans (first, last) that cover ``range(total)``, each as long as `SECONDS` allow.
 
     The caller's work on one span is timed to size the next; the cuts fall on even numbers.
     """
     first, size = 0, 2
-    with tqdm(total=total, unit=unit, delay=PATIENCE, disable=None, leave=False) as bar:
+    with progress_bar(total, unit) as bar:
         while first < total:
             last = min(first + size, total)
             start = time.perf_counter()
@@ -30,8 +36,8 @@ def in_slices(total: int, unit: str) -> Iterator[tuple[int, int]]:
 
 
 def resized(size: int, seconds: float) -> int:
-    """An even slice size that should take `SLICE`, at most eight times the last one."""
-    factor = min(8.0, SLICE / max(seconds, 1e-6))
+    """An even size that should take `SECONDS`, at most eight times the last one."""
+    factor = min(8.0, SECONDS / max(seconds, 1e-6))
     return max(2, 2 * int(size * factor / 2))
 
 

@@ -1,21 +1,16 @@
-"""Compiled Euler–Maruyama steps of many paths, in blocks of 64 lanes."""
+"""Euler's step of 64 paths side by side, and what is said of a path that leaves the numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import numpy as np
 from numba import njit
 
-from relaxlib._lanes.blocks import no_noise, pack, unpack
-from relaxlib._lanes.elementary import INLINE, LOOP, OPTIONS
-from relaxlib._lanes.progress import in_slices, over_threads, threads
-from relaxlib._lanes.streams import LANES, normal_pair, seed_blocks
-from relaxlib.diffusions import Diffusion
-
-_STRIDE = 256  # steps between two looks for positions that are not finite
+from relaxlib._lanes.blocks import no_noise
+from relaxlib._lanes.compilation import INLINE, LOOP, OPTIONS
+from relaxlib._lanes.streams import LANES, normal_pair
 
 
 class Equation(NamedTuple):
@@ -27,15 +22,6 @@ class Equation(NamedTuple):
     additive: bool
     entries: np.ndarray  # (e, 2) places of the nonzero constants in S, row by row
     weights: np.ndarray  # (e,) those constants
-
-
-class Lanes(NamedTuple):
-    """Where 64 paths stand; with a leading axis, many blocks of them."""
-
-    x: np.ndarray  # (d, 64)
-    stream: np.ndarray  # (4, 64) state of the random numbers
-    spare: np.ndarray  # (r, 64) normals drawn for the next step
-    previous: np.ndarray  # (r, 64) normals of the last step, for averaged noise
 
 
 class Work(NamedTuple):
@@ -54,85 +40,38 @@ class Failure(NamedTuple):
     step: int
     position: np.ndarray  # (d,) the last finite one
 
+    def stop(self, reason: str) -> NoReturn:
+        """Say which path failed, where, and why."""
+        place = ", ".join(f"{entry:.4g}" for entry in self.position)
+        raise ArithmeticError(
+            f"path {self.path} is not finite after step {self.step + 1}, from x = [{place}]{reason}"
+        )
 
-def equation_of(diffusion: Diffusion) -> Equation:
-    """A diffusion's compiled functions and constants."""
-    additive = not callable(diffusion.noise)
-    matrix = diffusion.noise if additive else np.empty((0, 0))
+    def stop_euler(self, bound: float) -> NoReturn:
+        """The same of Euler's step, which is stable below a bound there."""
+        limit = (
+            f"Euler's step is stable for dt < {bound:.3g}" if bound else "the drift is not finite"
+        )
+        self.stop(f", where {limit}; take a smaller dt")
+
+
+def equation(drift: Callable, noise: Callable | np.ndarray, params: np.ndarray) -> Equation:
+    """The equation of a compiled drift, and of a compiled noise or the constant S (d, r)."""
+    additive = not callable(noise)
+    matrix = noise if additive else np.empty((0, 0))
     entries = np.ascontiguousarray(np.argwhere(matrix))
-    return Equation(
-        diffusion.compiled_drift,
-        no_noise if additive else diffusion.compiled_noise,
-        diffusion.params,
-        additive,
-        entries,
-        matrix[tuple(entries.T)],
-    )
+    weights = matrix[tuple(entries.T)]
+    return Equation(drift, no_noise if additive else noise, params, additive, entries, weights)
 
 
-def march(
-    diffusion: Diffusion,
-    points: np.ndarray,
-    first_path: int,
-    dt: float,
-    steps: int,
-    every: int,
-    averaged: bool,
-    seed: np.uint64,
-) -> tuple[np.ndarray, Failure | None]:
-    """Positions (k, n, d) of the paths number ``first_path`` on, and the first failure if any."""
-    equation = equation_of(diffusion)
-    x = pack(points)
-    saved = np.empty((steps // every + 1 if every else 0, *x.shape))
-    saved[:1] = x
-    normals = np.empty((2, len(x), diffusion.rank, LANES))
-    paths = Lanes(x, seed_blocks(seed, first_path, len(x)), *normals)
-    failures = np.full((len(x), 2), -1)
-    with threads() as pool:
-        for span in in_slices(steps, "step"):
-            rest = len(points), span, dt, averaged, every, saved, failures
-            over_threads(pool, partial(advance, equation, paths, *rest), len(x))
-            failed = np.flatnonzero(failures[:, 0] >= 0)
-            if len(failed):
-                block = failed[np.argmin(failures[failed, 0])]
-                step, lane = failures[block]
-                path = first_path + block * LANES + lane
-                return np.empty(0), Failure(path, step, x[block, :, lane])
-    return unpack(saved if every else x[None], len(points)), None
-
-
-@njit(**OPTIONS)
-def advance(equation, paths, count, steps, dt, averaged, every, saved, failures, first, last):
-    """Take the blocks from ``first`` to ``last`` through the ``steps`` = (first, last).
-
-    A block with a path that leaves the finite numbers stops there: ``failures`` (b, 2) holds the
-    step and the lane, else -1, and the block's positions are the last finite ones.
-    """
-    dim, rank = paths.x.shape[1], paths.spare.shape[1]
-    work = workspace(dim, rank)
-    for b in range(first, last):
-        lanes = Lanes(paths.x[b], paths.stream[b], paths.spare[b], paths.previous[b])
-        used = min(LANES, count - b * LANES)
-        for start in range(steps[0], steps[1], _STRIDE):
-            if failures[b, 0] >= 0:
-                break
-            stop = min(steps[1], start + _STRIDE)
-            backup = _copy(lanes)
-            _stride(equation, lanes, start, stop, dt, averaged, every, saved[:, b], work)
-            if first_flaw(lanes.x, used) >= 0:
-                _restore(lanes, backup)
-                failures[b] = _last_finite(equation, lanes, used, start, dt, averaged, work)
-
-
-@njit(**LOOP)
-def _stride(equation, lanes, start, stop, dt, averaged, every, saved, work):
-    """Steps ``start`` to ``stop`` of 64 paths; positions that are to be saved go to ``saved``."""
-    for n in range(start, stop):
-        step(equation, lanes, n, dt, averaged, work)
-        if every > 0 and (n + 1) % every == 0:
-            for i in range(len(lanes.x)):
-                for lane in range(LANES):
-                    saved[(n + 1) // every, i, lane] = lanes.x[i, lane]
+def first_failure(x: np.ndarray, failures: np.ndarray, first_path: int) -> Failure | None:
+    """The earliest step and lane in ``failures`` (b, 2), of blocks x (b, d, 64); -1 is none."""
+    failed = np.flatnonzero(failures[:, 0] >= 0)
+    if not len(failed):
+        return None
+    block = failed[np.argmin(failures[failed, 0])]
+    step, lane = failures[block]
+    return Failure(first_path + block * LANES + lane, step, x[block, :, lane])
 
 
 @njit(**OPTIONS)
@@ -143,52 +82,6 @@ def workspace(dim, rank):
         np.empty((rank, LANES)),
         np.empty((dim, rank, LANES)),
     )
-
-
-@njit(**OPTIONS)
-def _copy(lanes):
-    return Lanes(lanes.x.copy(), lanes.stream.copy(), lanes.spare.copy(), lanes.previous.copy())
-
-
-@njit(**OPTIONS)
-def _restore(lanes, backup):
-    lanes.x[:] = backup.x
-    lanes.stream[:] = backup.stream
-    lanes.spare[:] = backup.spare
-    lanes.previous[:] = backup.previous
-
-
-@njit(**OPTIONS)
-def _last_finite(equation, lanes, used, start, dt, averaged, work):
-    """Repeat steps from ``start`` on to the last finite positions; return what ends them."""
-    n, before = start, lanes.x.copy()
-    while True:
-        step(equation, lanes, n, dt, averaged, work)
-        flaw = first_flaw(lanes.x, used)
-        if flaw >= 0:
-            lanes.x[:] = before
-            return n, flaw
-        before[:] = lanes.x
-        n += 1
-
-
-@njit(**INLINE)
-def step(equation, lanes, n, dt, averaged, work):
-    """Step number n of 64 paths, with the mean of neighboring normals if ``averaged``."""
-    if averaged:
-        if n == 0:
-            draw(lanes.stream, 0, lanes.previous, lanes.spare)
-        draw(lanes.stream, n + 1, work.draws, lanes.spare)
-        for k in range(len(work.mixed)):
-            for lane in range(LANES):
-                work.mixed[k, lane] = 0.5 * (lanes.previous[k, lane] + work.draws[k, lane])
-                lanes.previous[k, lane] = work.draws[k, lane]
-        move(equation, lanes.x, n * dt, dt, work.mixed, work)
-    elif n % 2 == 0:
-        draw(lanes.stream, n, work.draws, lanes.spare)
-        move(equation, lanes.x, n * dt, dt, work.draws, work)
-    else:
-        move(equation, lanes.x, n * dt, dt, lanes.spare, work)
 
 
 @njit(**INLINE)

@@ -14,7 +14,8 @@ import numpy as np
 from numba import njit
 
 from relaxlib import _checks
-from relaxlib._lanes.elementary import LOOP, OPTIONS, as_bits, as_float, cosine, logarithm, sine
+from relaxlib._lanes.compilation import LOOP, OPTIONS
+from relaxlib._lanes.elementary import as_bits, as_float, cosine, logarithm, sine
 
 LANES = 64  # paths in a block
 _ONE = np.uint64(0x3FF0000000000000)  # bits of 1.0

@@ -96,7 +96,7 @@ def solve_hjb(
     if not limit >= 0.0:
         _checks.reject("push", f"{limit:g}", "push >= 0", "0 for no push, inf for no limit")
     discount = _checks.nonnegative("discount", discount)
-    values = [_checks.values_on(grid, terminal, "terminal").ravel()]
+    values = [_checks.values_on(grid.shape, terminal, "terminal").ravel()]
     bellman = _Bellman(chains, limit)
     times = np.linspace(0.0, horizon, steps + 1)
     for t in times[-2::-1]:

@@ -166,7 +166,7 @@ def forward_backward(
     (1.0, 0.2)
     """
     _checks.kind("grid", grid, Grid)
-    start = _checks.values_on(grid, density, "density")
+    start = _checks.values_on(grid.shape, density, "density")
     if not (start.min() >= 0.0 and start.max() > 0.0):
         extremes = f"{start.min():g} to {start.max():g}"
         _checks.reject("density", extremes, "density >= 0 and not zero", "clip it")
@@ -289,7 +289,7 @@ def _log_transform(
     chain = kolmogorov(diffusion, grid)
     horizon, steps = _checks.positive("horizon", horizon), _checks.count("steps", steps)
     temperature = _isotropic(diffusion, grid)
-    cost = _checks.values_on(grid, terminal, "terminal").ravel() / (2 * temperature)
+    cost = _checks.values_on(grid.shape, terminal, "terminal").ravel() / (2 * temperature)
     spread = float(np.ptp(cost))
     if spread > _SPREAD:
         need = f"at most {_SPREAD:g}, that its exponential be a number"

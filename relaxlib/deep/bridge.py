@@ -11,6 +11,8 @@ from torch.func import functional_call, grad, vmap
 from relaxlib import _checks
 from relaxlib.sgd import FiniteSum
 
+__all__ = ["finite_sum", "flat_weights"]
+
 _NOISY = torch.nn.modules.dropout._DropoutNd, torch.nn.modules.batchnorm._BatchNorm
 
 

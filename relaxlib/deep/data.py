@@ -23,6 +23,8 @@ from sklearn.datasets import load_digits
 
 from relaxlib import _checks
 
+__all__ = ["Examples", "cifar10", "digits", "mnist"]
+
 MNIST = {  # SHA-256 of the unpacked file, whatever packed it
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
     "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",

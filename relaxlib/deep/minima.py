@@ -13,6 +13,8 @@ from torch.nn.functional import cross_entropy
 from relaxlib import _checks
 from relaxlib.deep.data import Examples
 
+__all__ = ["harmonic_mean", "loss_derivatives", "second_order_local_entropy"]
+
 DIRECTIONS = 64  # rows of the Hessian at once
 
 

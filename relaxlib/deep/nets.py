@@ -23,6 +23,8 @@ from torch import nn
 
 from relaxlib import _checks
 
+__all__ = ["NETWORKS", "all_cnn", "lenet", "mnist_fc", "parameter_counts"]
+
 Number = TypeVar("Number", int, float)
 
 

@@ -31,9 +31,12 @@ import torch
 from tqdm import tqdm
 
 from relaxlib import _checks
+from relaxlib.deep._training.evaluation import evaluate, refresh_batch_norm
 from relaxlib.deep._training.runs import Run, add_row, optimizers, rows
 from relaxlib.deep._training.trainer import Trainer
 from relaxlib.deep.nets import NETWORKS
+
+__all__ = ["Run", "add_row", "evaluate", "refresh_batch_norm", "rows", "train"]
 
 DEVICES = "cpu", "cuda"
 

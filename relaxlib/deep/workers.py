@@ -33,6 +33,8 @@ from relaxlib.deep.nets import NETWORKS
 from relaxlib.deep.optim import ElasticSGD, worker_seed
 from relaxlib.deep.optim._elastic import all_present
 
+__all__ = ["work"]
+
 PATIENCE = timedelta(seconds=50)  # how long a worker waits for the others
 RESULTS = "training loss", "training error", "validation loss", "validation error"
 

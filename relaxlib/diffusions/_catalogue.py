@@ -8,10 +8,17 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from relaxlib import _checks
-from relaxlib.diffusions import _drifts as drifts
+from relaxlib._lanes.factors import factor
 from relaxlib.diffusions._diffusion import Diffusion
+from relaxlib.diffusions._formulas import (
+    covariance_formula,
+    downhill_drift,
+    linear_drift,
+    noise_of_covariance,
+    two_scale_drift,
+    underdamped_drift,
+)
 from relaxlib.landscapes import Landscape
-from relaxlib.landscapes._own_functions import covariance_formula
 
 
 def langevin(
@@ -60,16 +67,16 @@ def langevin(
             matrix = np.full((dim, dim), np.nan)
             covariance(x, matrix)
             _checks.covariance(f"noise_cov({x.tolist()})", matrix, dim)
-        noise = drifts.factor_of(covariance, np.sqrt(2 * temperature), dim)
+        noise = noise_of_covariance(covariance, np.sqrt(2 * temperature), dim)
         rank = dim
     else:
         matrix = (
             np.eye(dim) if noise_cov is None else _checks.covariance("noise_cov", noise_cov, dim)
         )
-        noise = np.sqrt(2 * temperature) * drifts.factor(matrix)
+        noise = np.sqrt(2 * temperature) * factor(matrix)
         rank = noise.shape[1]
     return Diffusion(
-        drift=drifts.downhill(landscape.formula.grad, dim),
+        drift=downhill_drift(landscape.formula.grad, dim),
         noise=noise,
         dim=dim,
         rank=rank,
@@ -111,11 +118,11 @@ def ornstein_uhlenbeck(
     """
     temperature = _checks.nonnegative("temperature", temperature)
     matrix = _checks.square("drift_matrix", drift_matrix)
-    noise = np.sqrt(2 * temperature) * drifts.factor(
+    noise = np.sqrt(2 * temperature) * factor(
         _checks.covariance("noise_cov", noise_cov, len(matrix))
     )
     return Diffusion(
-        drift=drifts.linear(len(matrix)),
+        drift=linear_drift(len(matrix)),
         noise=noise,
         dim=len(matrix),
         rank=noise.shape[1],
@@ -170,7 +177,7 @@ def two_scale(
     noise = np.zeros((2 * n, n))
     noise[n:] = np.sqrt(2 * temperature / epsilon) * np.eye(n)
     return Diffusion(
-        drift=drifts.two_scale(landscape.formula.grad, n),
+        drift=two_scale_drift(landscape.formula.grad, n),
         noise=noise,
         dim=2 * n,
         rank=n,
@@ -220,7 +227,7 @@ def underdamped(landscape: Landscape, *, temperature: float, friction: float) ->
     noise = np.zeros((2 * n, n))
     noise[n:] = np.sqrt(2 * friction * temperature) * np.eye(n)
     return Diffusion(
-        drift=drifts.underdamped(landscape.formula.grad, n),
+        drift=underdamped_drift(landscape.formula.grad, n),
         noise=noise,
         dim=2 * n,
         rank=n,

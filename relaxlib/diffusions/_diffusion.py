@@ -13,8 +13,9 @@ from numpy.typing import ArrayLike
 
 from relaxlib import _checks
 from relaxlib._lanes.blocks import DRIFT, NOISE, compile_block, over_blocks, pack, unpack
+from relaxlib._lanes.steps import Equation, equation
+from relaxlib.diffusions._formulas import drift_formula, noise_formula
 from relaxlib.landscapes import Landscape
-from relaxlib.landscapes._own_functions import drift_formula, noise_formula
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -120,6 +121,12 @@ class Diffusion:
         """The noise on a block of 64 paths, a cfunc of signature `blocks.NOISE`."""
         return compile_block(self.noise, NOISE, self.dim, len(self.params))
 
+    @cached_property
+    def equation(self) -> Equation:
+        """Drift and noise as the compiled engine of paths takes them."""
+        noise = self.compiled_noise if callable(self.noise) else self.noise
+        return equation(self.compiled_drift, noise, self.params)
+
     def drift_at(self, x: ArrayLike, t: float = 0.0) -> np.ndarray:
         """b at points (..., d), as (..., d); in one dimension a bare float will do."""
         points, leading = _checks.points("x", x, self.dim)
@@ -145,6 +152,28 @@ class Diffusion:
         noise = self.noise_at(x, t)
         return noise @ np.swapaxes(noise, -1, -2) / 2
 
+    def step_bound(self, x: ArrayLike) -> np.ndarray:
+        r"""The stability bounds of Euler's step at points (..., d), as (...).
+
+        With eigenvalues :math:`\lambda` of Db(x), the least of
+        :math:`-2\operatorname{Re}\lambda/|\lambda|^2` over those that decay; zero where the drift
+        is not finite.
+        """
+        points, leading = _checks.points("x", x, self.dim)
+        shifts = 1e-5 * np.maximum(1.0, np.abs(points))[:, None] * np.eye(self.dim)
+        ahead, behind = (
+            self.drift_at(points[:, None] + shifts),
+            self.drift_at(points[:, None] - shifts),
+        )
+        with np.errstate(over="ignore", invalid="ignore"):
+            slopes = (ahead - behind) / (2 * shifts.sum(axis=-1, keepdims=True))
+            finite = np.isfinite(slopes).all(axis=(-2, -1))
+            rates = np.linalg.eigvals(np.where(finite[:, None, None], slopes, 0.0))
+            decaying = rates.real < -1e-6 * np.abs(rates)
+            squares = np.where(decaying, np.abs(rates) ** 2, 1.0)
+            bounds = np.where(decaying, -2 * rates.real / squares, np.inf).min(axis=-1)
+        return np.where(finite, bounds, 0.0).reshape(leading)
+
     def __repr__(self) -> str:
         kind = "additive" if not callable(self.noise) else "multiplicative"
         name = f" on {self.landscape.name}" if self.landscape else ""
@@ -153,7 +182,8 @@ class Diffusion:
         )
 
     def __getstate__(self) -> dict:
-        state = {k: v for k, v in self.__dict__.items() if not k.startswith("compiled_")}
+        cached = {"compiled_drift", "compiled_noise", "equation"}
+        state = {name: entry for name, entry in self.__dict__.items() if name not in cached}
         return state | {"drift": serialize.dumps(self.drift), "noise": serialize.dumps(self.noise)}
 
     def __setstate__(self, state: dict) -> None:

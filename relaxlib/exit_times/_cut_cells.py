@@ -5,34 +5,14 @@ from __future__ import annotations
 import numpy as np
 from scipy.sparse import coo_array, csr_array
 
-from relaxlib import _checks
 from relaxlib.operators import KolmogorovOperator
 from relaxlib.regions import Ball, Box
 
 _SHORTEST = 1e-9  # smallest fraction of a jump that is told from no jump at all
 
 
-def nodes_inside(operator: KolmogorovOperator, region: Ball | Box | np.ndarray) -> np.ndarray:
-    """Flat mask (n,) of the nodes in a region of the operator's grid, at least one of them."""
-    _checks.kind("operator", operator, KolmogorovOperator)
-    grid = operator.grid
-    if isinstance(region, Ball | Box):
-        _checks.fits("region.dim", region.dim, "the grid's dim", grid.dim)
-        inside = region.contains(grid.nodes)
-    else:
-        inside = np.asarray(region)
-        if inside.dtype != np.bool_:
-            need = "a Ball, a Box or a boolean array"
-            _checks.reject("region", _checks.shown(region), need, "compare values with a level")
-        _checks.shape("region", inside, grid.shape)
-        inside = inside.ravel()
-    if not inside.any():
-        _checks.reject("nodes in region", 0, "at least one", "refine the grid, or move the region")
-    return inside
-
-
 def killed(
-    operator: KolmogorovOperator, region: Ball | Box | np.ndarray
+    operator: KolmogorovOperator, region: Ball | Box | np.ndarray, inside: np.ndarray
 ) -> tuple[csr_array, np.ndarray]:
     r"""The generator of the chain that ends at the boundary of a region.
 
@@ -49,6 +29,8 @@ def killed(
     operator : KolmogorovOperator
     region : Ball, Box or boolean array of ``grid.shape``
         Jumps to nodes outside a mask are not cut.
+    inside : (n,) bool
+        The nodes in the region.
 
     Returns
     -------
@@ -57,7 +39,7 @@ def killed(
     leaving : (n,) float64
         The rates of leaving.
     """
-    inside, grid = nodes_inside(operator, region), operator.grid
+    grid = operator.grid
     jumps = coo_array(operator.matrix)
     chosen = inside[jumps.row] & (jumps.row != jumps.col) & (jumps.data > 0.0)
     rows, columns, rates = jumps.row[chosen], jumps.col[chosen], jumps.data[chosen]

@@ -12,7 +12,7 @@ from scipy.sparse.csgraph import breadth_first_order
 from scipy.sparse.linalg import splu
 
 from relaxlib import _checks, multigrid
-from relaxlib.exit_times._cut_cells import killed, longest_jump, nodes_inside
+from relaxlib.exit_times._cut_cells import killed, longest_jump
 from relaxlib.operators import KolmogorovOperator
 from relaxlib.regions import Ball, Box
 
@@ -59,8 +59,9 @@ def mean_exit_time(operator: KolmogorovOperator, region: Ball | Box | np.ndarray
     >>> round(float(mean_exit_time(brownian, Ball(0.0, 1.25))[20]), 6)  # r^2 / (2 T)
     1.5625
     """
-    inside = nodes_inside(operator, region)
-    matrix, leaving = killed(operator, region)
+    _checks.kind("operator", operator, KolmogorovOperator)
+    inside = operator.inside(region)
+    matrix, leaving = killed(operator, region, inside)
     endless = _may_stay_forever(matrix, inside, leaving)
     values = np.where(endless, np.inf, 0.0)
     rest = inside & ~endless
@@ -120,9 +121,9 @@ def feynman_kac(
     """
     _checks.kind("operator", operator, KolmogorovOperator)
     discount = _checks.nonnegative("discount", discount)
-    values = _checks.values_on(operator.grid, source, "source").ravel()
-    inside = nodes_inside(operator, region)
-    matrix, leaving = killed(operator, region)
+    values = _checks.values_on(operator.grid.shape, source, "source").ravel()
+    inside = operator.inside(region)
+    matrix, leaving = killed(operator, region, inside)
     if discount == 0.0 and _may_stay_forever(matrix, inside, leaving).any():
         need = "discount > 0, as the process may stay in the region for ever"
         _checks.reject("discount", 0, need, "discount, or enlarge the noise")

@@ -62,8 +62,8 @@ def free_energy(
     """
     _checks.kind("grid", grid, Grid)
     temperature = _checks.nonnegative("temperature", temperature)
-    rho = _checks.nonnegative_on(grid, density, "density")
-    energy = (rho * _checks.values_on(grid, potential, "potential") * grid.volumes).sum()
+    rho = _checks.nonnegative_on(grid.shape, density, "density")
+    energy = (rho * _checks.values_on(grid.shape, potential, "potential") * grid.volumes).sum()
     charged = rho > 0.0
     entropy = (rho[charged] * np.log(rho[charged]) * grid.volumes[charged]).sum()
     return float(energy + temperature * entropy)
@@ -161,8 +161,10 @@ def entropy_production(operator: KolmogorovOperator, density: ArrayLike) -> floa
     0.01
     """
     _checks.kind("operator", operator, KolmogorovOperator)
-    _checks.keeps_mass(operator, "let it reflect")
-    masses = (_checks.density_of(operator, density) * operator.volumes).ravel()
+    _checks.keeps_mass(operator.boundary, "let it reflect")
+    masses = (
+        _checks.density_on(operator.volumes, density, "density", "operator") * operator.volumes
+    ).ravel()
     resting = null_masses(operator.matrix)
     if np.any((masses > 0.0) & (resting <= 0.0)):
         return np.inf
@@ -218,12 +220,12 @@ def poincare_constant(operator: KolmogorovOperator) -> float:
     2.0
     """
     _checks.kind("operator", operator, KolmogorovOperator)
-    _checks.keeps_mass(operator, "let it reflect")
+    _checks.keeps_mass(operator.boundary, "let it reflect")
     return slowest_rate(reversible_part(operator.matrix), "Poincaré constant")
 
 
 def _pair(density: ArrayLike, reference: ArrayLike, grid: Grid) -> tuple[np.ndarray, ...]:
     """Checked density and reference, and where the first is positive."""
     _checks.kind("grid", grid, Grid)
-    rho = _checks.nonnegative_on(grid, density, "density")
-    return rho, _checks.nonnegative_on(grid, reference, "reference"), rho > 0.0
+    rho = _checks.nonnegative_on(grid.shape, density, "density")
+    return rho, _checks.nonnegative_on(grid.shape, reference, "reference"), rho > 0.0

@@ -58,7 +58,7 @@ def evolve(operator: KolmogorovOperator, density: ArrayLike, times: ArrayLike) -
     """
     _checks.kind("operator", operator, KolmogorovOperator)
     times = _checks.increasing_times("times", times)
-    start = _checks.density_of(operator, density)
+    start = _checks.density_on(operator.volumes, density, "density", "operator")
     reversible = log_weights(operator.matrix) is not None
     transposed = operator.matrix.T.tocsr()
     masses = [(start * operator.volumes).ravel()]
@@ -109,7 +109,7 @@ def backward(operator: KolmogorovOperator, values: ArrayLike, times: ArrayLike) 
     """
     _checks.kind("operator", operator, KolmogorovOperator)
     times = _checks.increasing_times("times", times)
-    states = [_checks.values_on(operator.grid, values).ravel()]
+    states = [_checks.values_on(operator.grid.shape, values).ravel()]
     lowest, highest = states[0].min(), states[0].max()
     if operator.boundary == "absorbing":
         lowest, highest = min(lowest, 0.0), max(highest, 0.0)
@@ -150,7 +150,7 @@ def stationary(operator: KolmogorovOperator) -> np.ndarray:
     True
     """
     _checks.kind("operator", operator, KolmogorovOperator)
-    _checks.keeps_mass(operator, "let it reflect")
+    _checks.keeps_mass(operator.boundary, "let it reflect")
     return null_masses(operator.matrix).reshape(operator.grid.shape) / operator.volumes
 
 
@@ -175,7 +175,9 @@ def spectral_gap(operator: KolmogorovOperator) -> float:
     1.0
     """
     _checks.kind("operator", operator, KolmogorovOperator)
-    _checks.keeps_mass(operator, "take -eigenvalues(operator, 1)[0], the slowest rate of decay")
+    _checks.keeps_mass(
+        operator.boundary, "take -eigenvalues(operator, 1)[0], the slowest rate of decay"
+    )
     return slowest_rate(operator.matrix, "spectral gap")
 
 
@@ -257,7 +259,7 @@ def mass(grid: Grid, density: ArrayLike, region: Ball | Box | np.ndarray) -> flo
 
 def _values(grid: Grid, values: ArrayLike, name: str = "values") -> np.ndarray:
     _checks.kind("grid", grid, Grid)
-    return _checks.values_on(grid, values, name)
+    return _checks.values_on(grid.shape, values, name)
 
 
 def _shares(grid: Grid, region: Ball | Box | np.ndarray) -> np.ndarray:
@@ -277,8 +279,6 @@ def _shares(grid: Grid, region: Ball | Box | np.ndarray) -> np.ndarray:
         normal = away / np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-300)
         width = np.abs(normal) @ grid.spacings
         return np.clip(0.5 - region.distance(grid.nodes) / width, 0, 1).reshape(grid.shape)
-    mask = np.asarray(region)
-    if mask.dtype != bool:
-        _checks.reject("region", type(region).__name__, "a Ball, a Box or a boolean array", "cast")
-    _checks.shape("region", mask, grid.shape)
-    return mask.astype(float)
+    return _checks.mask("region", region, grid.shape, "a Ball, a Box or a boolean array").astype(
+        float
+    )

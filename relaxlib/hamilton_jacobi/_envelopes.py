@@ -9,9 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numba import get_num_threads, njit
 
-SPAN = 1 << 17  # nodes that a thread transforms at a time
-COLUMNS = 8  # neighboring columns copied together: one cache line
-FASTMATH = {"contract", "nsz", "arcp"}
+from relaxlib._lanes.compilation import FASTMATH
+
+_SPAN = 1 << 17  # nodes that a thread transforms at a time
+_COLUMNS = 8  # neighboring columns copied together: one cache line
 
 
 def lower_envelope(values: np.ndarray, curvatures: Sequence[float]) -> np.ndarray:
@@ -59,15 +60,15 @@ def _transform_axis(values: np.ndarray, axis: int, curvature: float) -> None:
     """Replace every line along another axis by its envelope, blocks of columns at a time."""
     before, after = values.shape[:axis], values.shape[axis + 1 :]
     slabs = values.reshape(math.prod(before), -1, math.prod(after))
-    blocks = slabs.shape[0] * -(-slabs.shape[2] // COLUMNS)
-    work = slabs.shape[1] * COLUMNS
+    blocks = slabs.shape[0] * -(-slabs.shape[2] // _COLUMNS)
+    work = slabs.shape[1] * _COLUMNS
     _in_threads(lambda span: _transform_columns(slabs, curvature, *span), (blocks, work))
 
 
 def _in_threads(kernel: Callable, sizes: tuple[int, int]) -> None:
     """Cut ``sizes[0]`` items of ``sizes[1]`` nodes each into spans, one kernel call per span."""
     count, nodes = sizes
-    step = max(1, SPAN // nodes)
+    step = max(1, _SPAN // nodes)
     spans = [(first, min(first + step, count)) for first in range(0, count, step)]
     if len(spans) == 1:
         kernel(spans[0])
@@ -90,11 +91,11 @@ def _transform_rows(rows, curvature, first, last, out):
 def _transform_columns(slabs, curvature, first, last):
     """Replace blocks of neighboring columns of ``slabs`` (m, n, k) by their envelopes."""
     _, length, width = slabs.shape
-    per_slab = (width + COLUMNS - 1) // COLUMNS
-    columns, envelopes = np.empty((COLUMNS, length)), np.empty((COLUMNS, length))
+    per_slab = (width + _COLUMNS - 1) // _COLUMNS
+    columns, envelopes = np.empty((_COLUMNS, length)), np.empty((_COLUMNS, length))
     for block in range(first, last):
-        start = block % per_slab * COLUMNS
-        columns_here = min(COLUMNS, width - start)
+        start = block % per_slab * _COLUMNS
+        columns_here = min(_COLUMNS, width - start)
         slab = slabs[block // per_slab, :, start : start + columns_here]
         for i in range(length):
             for k in range(columns_here):

@@ -2,13 +2,12 @@
 
 from relaxlib.homogenization._averaging import (
     AveragingError,
-    Cell,
     averaging_error,
-    cell_problem,
     effective_drift,
     effective_flow,
-    hmm,
 )
+from relaxlib.homogenization._cell import Cell, cell_problem
+from relaxlib.homogenization._multiscale import hmm
 
 __all__ = [
     "AveragingError",

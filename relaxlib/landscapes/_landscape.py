@@ -13,7 +13,7 @@ from numba.core import serialize
 from numpy.typing import ArrayLike
 
 from relaxlib import _checks
-from relaxlib.landscapes._formulas import Formula
+from relaxlib.landscapes._formulas import QUADRATIC, Formula
 from relaxlib.landscapes._own_functions import check_derivatives, lower_bound, point_formulas
 
 VALUE = float64(float64[::1], float64[::1])
@@ -79,6 +79,11 @@ class Landscape:
     def dim(self) -> int:
         """Dimension d."""
         return len(self.center)
+
+    @property
+    def is_quadratic(self) -> bool:
+        """Whether f is one of the catalogue's quadratics, whose moments are known exactly."""
+        return self.formula == QUADRATIC
 
     @classmethod
     def from_functions(

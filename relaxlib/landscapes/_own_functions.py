@@ -3,34 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
-from types import FunctionType
 
 import numpy as np
-from numba import float64, njit, void
+from numba import njit
 
 from relaxlib import _checks
+from relaxlib._lanes.compilation import MATRIX, POINT, SCALAR, VECTOR, compile_own
 from relaxlib.landscapes._formulas import Formula
 
 _STEP = np.finfo(np.float64).eps ** (1 / 3)
-_SCALAR = float64(float64)
-_POINT = float64(float64[:])
-_VECTOR = void(float64[:], float64[:])
-_MATRIX = void(float64[:], float64[:, :])
-_SCALAR_IN_TIME = float64(float64, float64)
-_VECTOR_IN_TIME = void(float64[:], float64, float64[:])
-_MATRIX_IN_TIME = void(float64[:], float64, float64[:, :])
-_CONTROL = float64(float64, float64[:], float64[:])
-_ARGUMENTS = {
-    _SCALAR: "x",
-    _POINT: "x",
-    _VECTOR: "x, out",
-    _MATRIX: "x, out",
-    _SCALAR_IN_TIME: "x, t",
-    _VECTOR_IN_TIME: "x, t, out",
-    _MATRIX_IN_TIME: "x, t, out",
-    _CONTROL: "t, x, y",
-}
 _NO_PARAMS = np.empty(0)
 
 
@@ -54,76 +35,16 @@ def point_formulas(value: Callable, grad: Callable, hess: Callable | None, *, di
         If numba cannot compile a function.
     """
     if dim == 1:
-        f, slope = _compile("value", value, _SCALAR), _compile("grad", grad, _SCALAR)
-        curvature = None if hess is None else _compile("hess", hess, _SCALAR)
+        f, slope = compile_own("value", value, SCALAR), compile_own("grad", grad, SCALAR)
+        curvature = None if hess is None else compile_own("hess", hess, SCALAR)
         return _on_the_line(f, slope, curvature)
-    f, gradient = _compile("value", value, _POINT), _compile("grad", grad, _VECTOR)
-    hessian = _differences(gradient) if hess is None else _compile("hess", hess, _MATRIX)
+    f, gradient = compile_own("value", value, POINT), compile_own("grad", grad, VECTOR)
+    hessian = _differences(gradient) if hess is None else compile_own("hess", hess, MATRIX)
     return Formula(
         lambda x, params: f(x),
         lambda x, params, out: gradient(x, out),
         lambda x, params, out: hessian(x, out),
     )
-
-
-def drift_formula(drift: Callable, dim: int) -> Callable:
-    """Point formula of drift(x, t, out), in one dimension of the scalar function b(x, t)."""
-    if dim > 1:
-        vector = _compile("drift", drift, _VECTOR_IN_TIME)
-        return lambda x, t, params, out: vector(x, t, out)
-    scalar = _compile("drift", drift, _SCALAR_IN_TIME)
-
-    def on_the_line(x, t, params, out):
-        out[0] = scalar(x[0], t)
-
-    return on_the_line
-
-
-def noise_formula(noise: Callable, dim: int) -> Callable:
-    """Point formula of noise(x, t, out), in one dimension of the scalar function S(x, t)."""
-    if dim > 1:
-        matrix = _compile("noise", noise, _MATRIX_IN_TIME)
-        return lambda x, t, params, out: matrix(x, t, out)
-    scalar = _compile("noise", noise, _SCALAR_IN_TIME)
-
-    def on_the_line(x, t, params, out):
-        out[0, 0] = scalar(x[0], t)
-
-    return on_the_line
-
-
-def covariance_formula(noise_cov: Callable, dim: int) -> Callable:
-    """covariance(x, out) of noise_cov(x, out), in one dimension of the scalar function Q(x)."""
-    if dim > 1:
-        return _compile("noise_cov", noise_cov, _MATRIX).py_func
-    scalar = _compile("noise_cov", noise_cov, _SCALAR)
-
-    def on_the_line(x, out):
-        out[0, 0] = scalar(x[0])
-
-    return on_the_line
-
-
-def control_formula(control: Callable) -> Callable:
-    """The function control(t, x, y) -> float of points x and y, known to compile."""
-    return _compile("control", control, _CONTROL).py_func
-
-
-def _compile(name: str, function: Callable, signature: object) -> Callable:
-    plain = getattr(function, "py_func", function)
-    if not isinstance(plain, FunctionType):
-        _checks.reject(name, repr(function), "a Python function", "wrap it in a def")
-    if plain.__code__.co_argcount != len(signature.args):
-        needed = f"the arguments ({_ARGUMENTS[signature]})"
-        _checks.reject(name, plain.__name__, needed, "see from_functions")
-    try:
-        return njit(signature, error_model="numpy")(plain)
-    except Exception as error:  # numba raises NumbaError, AttributeError and others
-        reason = next(line for line in str(error).splitlines() if not line.startswith("Failed in"))
-        line = getattr(getattr(error, "loc", None), "line", plain.__code__.co_firstlineno)
-        place = f"{plain.__name__} ({Path(plain.__code__.co_filename).name}, line {line})"
-        fix = f"{reason.rstrip('.')}: use floats, loops, math and numpy, and njit what it calls"
-        _checks.reject(name, place, "Python that numba compiles", fix)
 
 
 def _on_the_line(f: Callable, slope: Callable, curvature: Callable | None) -> Formula:

@@ -6,18 +6,17 @@ from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
-from numba import njit
+from numba import float64, njit
 from numpy.typing import ArrayLike
 
 from relaxlib import _checks
-from relaxlib._lanes.blocks import FASTMATH
+from relaxlib._lanes.compilation import FASTMATH, Signature, compile_own, compiled
 from relaxlib.diffusions import Diffusion, two_scale
-from relaxlib.diffusions._drifts import compiled
 from relaxlib.grid import Grid, ValueFunction
 from relaxlib.landscapes import Landscape
-from relaxlib.landscapes._own_functions import control_formula
 from relaxlib.operators import bernoulli
 
+_CONTROL = Signature(float64(float64, float64[:], float64[:]), "t, x, y")
 _SAVED = 40  # times to go that are kept, besides zero
 _FAST_STEP = 0.1  # step in units of epsilon
 _COURANT = 0.9
@@ -170,7 +169,10 @@ def controlled_two_scale(
         drift, params = _by_table(grad), _table(free.params, control, ends)
     else:
         _checks.function("control", control, "t, x and y, or a ValueFunction")
-        drift, params = _by_function(grad, control_formula(control), n), free.params
+        drift, params = (
+            _by_function(grad, compile_own("control", control, _CONTROL).py_func, n),
+            free.params,
+        )
     return Diffusion(
         drift=drift,
         noise=free.noise,

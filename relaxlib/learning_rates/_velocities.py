@@ -12,8 +12,8 @@ from scipy.special import expit
 from relaxlib import _checks
 from relaxlib.landscapes import Landscape
 from relaxlib.learning_rates._two_scale import control_interval
-from relaxlib.smoothing._quadrature import CUTOFF
 
+_CUTOFF = 46.0  # exponents beyond this, weights below 1e-20, count nothing
 _END = 3.2  # of the substitution that clusters nodes at the ends of a half-line
 _AGREEMENT = 1e-6  # of two rules, the second of which then errs by its square
 _COARSEST, _FINEST = (128, 32), 2048  # intervals on a half-line, by dimension
@@ -163,14 +163,14 @@ def _half_moments(
     landscape: Landscape, x: np.ndarray, e: np.ndarray, gamma: float, temperature: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Integrals of 1, v and v (v.e), v = y - x, over v.e > 0 and v.e < 0: (2,), (2, d), (2, d)."""
-    reach = float(landscape.reach(x, gamma=gamma, excess=CUTOFF * temperature))
+    reach = float(landscape.reach(x, gamma=gamma, excess=_CUTOFF * temperature))
     along, across = np.array([[0.0, reach]] * 2), (len(x) - 1) * np.array([-reach, reach])
     count = _COARSEST[len(x) - 1]
     size, smaller = np.inf, reach
     while smaller < 0.7 * size:  # fit the window to the law
         size = smaller
         z, w, v, _ = _half_line_rule(e, along, across, count)
-        low = _excess(landscape, x, v, gamma, temperature) < CUTOFF
+        low = _excess(landscape, x, v, gamma, temperature) < _CUTOFF
         for half in np.flatnonzero(low.any(axis=(1, 2))):
             along[half] = _around(np.abs(z[half]), low[half].any(axis=1), along[half, 0])
         across = _around(w, low.any(axis=(0, 1)), across[0])

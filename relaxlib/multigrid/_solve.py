@@ -94,11 +94,8 @@ def solve(
     grid, matrix = operator.grid, operator.matrix
     if grid.dim != 2:
         _checks.reject("grid.dim", grid.dim, "2", "use a sparse direct solve")
-    values = _checks.values_on(grid, source, "source")
-    mask = np.ascontiguousarray(inside)
-    if mask.dtype != np.bool_:
-        _checks.reject("inside", _checks.shown(inside), "a boolean array", "compare with a level")
-    _checks.shape("inside", mask, grid.shape)
+    values = _checks.values_on(grid.shape, source, "source")
+    mask = _checks.mask("inside", inside, grid.shape)
     discount = _checks.nonnegative("discount", discount)
     tolerance = _checks.positive("tolerance", tolerance)
     stencil, right = np.zeros((*grid.shape, 9)), np.zeros(grid.shape)

@@ -13,6 +13,7 @@ from relaxlib import _checks
 from relaxlib.diffusions import Diffusion
 from relaxlib.grid import Grid
 from relaxlib.operators._selling import decompose
+from relaxlib.regions import Ball, Box
 
 BOUNDARIES = ("reflecting", "absorbing", "periodic")
 _GAUSS = np.polynomial.legendre.leggauss(3)
@@ -52,6 +53,20 @@ class KolmogorovOperator:
         if self.boundary == "reflecting":
             return self.grid.volumes
         return np.full(self.grid.shape, np.prod(self.grid.spacings))
+
+    def inside(self, region: Ball | Box | np.ndarray) -> np.ndarray:
+        """Flat mask (n,) of the nodes in a Ball, a Box or a boolean array, at least one of them."""
+        if isinstance(region, Ball | Box):
+            _checks.fits("region.dim", region.dim, "the grid's dim", self.grid.dim)
+            mask = region.contains(self.grid.nodes)
+        else:
+            mask = _checks.mask(
+                "region", region, self.grid.shape, "a Ball, a Box or a boolean array"
+            ).ravel()
+        if not mask.any():
+            fix = "refine the grid, or move the region"
+            _checks.reject("nodes in region", 0, "at least one", fix)
+        return mask
 
 
 def kolmogorov(
@@ -157,7 +172,7 @@ def langevin_operator(
     """
     _check_grid(grid, boundary)
     temperature = _checks.positive("temperature", temperature)
-    values = _checks.values_on(grid, potential, "potential").ravel()
+    values = _checks.values_on(grid.shape, potential, "potential").ravel()
     offsets, weights, _ = _lattice(np.diag(temperature / grid.spacings**2)[None])
 
     def tilt(step: np.ndarray) -> np.ndarray:

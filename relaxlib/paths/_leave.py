@@ -8,22 +8,14 @@ from typing import NamedTuple
 
 import numpy as np
 from numba import get_num_threads, njit
-from tqdm import tqdm
 
-from relaxlib._lanes.elementary import LOOP, OPTIONS
-from relaxlib._lanes.progress import PATIENCE, over_threads, resized, threads
-from relaxlib._lanes.steps import Equation, Failure, draw, equation_of, first_flaw, move, workspace
+from relaxlib._lanes.compilation import OPTIONS
+from relaxlib._lanes.progress import over_threads, progress_bar, resized, threads
+from relaxlib._lanes.steps import Equation, Failure, draw, first_flaw, move, workspace
 from relaxlib._lanes.streams import LANES, seed_lane, uniforms
+from relaxlib._lanes.walls import Faces, faces_of, has_left, spread_noise
 from relaxlib.diffusions import Diffusion
 from relaxlib.regions import Ball, Box
-
-
-class Faces(NamedTuple):
-    """A ball as center and radius, or a box as its corners (then the radius is negative)."""
-
-    lower: np.ndarray  # (d,) or the center
-    upper: np.ndarray  # (d,)
-    radius: float
 
 
 class Queue(NamedTuple):
@@ -48,13 +40,12 @@ def leave(
     seed: np.uint64,
 ) -> tuple[tuple[np.ndarray, ...], Failure | None]:
     """Exit times (n,), points (n, d), censored (n,), and the first failure if any."""
-    equation, faces, count = equation_of(diffusion), faces_of(region), len(points)
+    equation, faces, count = diffusion.equation, faces_of(region), len(points)
     exits = np.full(count, -1.0), np.empty((count, diffusion.dim)), np.zeros(count, np.bool_)
     crew = min(get_num_threads(), -(-count // LANES))
     queues = [_queue(diffusion, count * k // crew, count * (k + 1) // crew) for k in range(crew)]
     pairs = 4
-    bar = tqdm(total=count, unit="path", delay=PATIENCE, disable=None, leave=False)
-    with threads() as pool, bar:
+    with threads() as pool, progress_bar(count, "path") as bar:
         while any(_busy(queue) for queue in queues):
             start = time.perf_counter()
             rest = points, first_path, seed, dt, max_steps, pairs, exits
@@ -77,13 +68,7 @@ def _advance_queues(
     equation: Equation, faces: Faces, queues: list[Queue], rest: tuple, first: int, last: int
 ) -> None:
     for queue in queues[first:last]:
-        advance(equation, faces, queue, *rest)
-
-
-def faces_of(region: Ball | Box) -> Faces:
-    if isinstance(region, Ball):
-        return Faces(region.center, region.center, region.radius)
-    return Faces(region.lower, region.upper, -1.0)
+        _advance(equation, faces, queue, *rest)
 
 
 def _queue(diffusion: Diffusion, first: int, last: int) -> Queue:
@@ -99,7 +84,7 @@ def _queue(diffusion: Diffusion, first: int, last: int) -> Queue:
 
 
 @njit(**OPTIONS)
-def advance(equation, faces, queue, points, first_path, seed, dt, max_steps, pairs, exits):
+def _advance(equation, faces, queue, points, first_path, seed, dt, max_steps, pairs, exits):
     """Take one thread's lanes through pairs of steps; refill a lane when its path is done."""
     work = workspace(len(queue.x), len(queue.spare))
     if equation.additive:
@@ -121,14 +106,6 @@ def advance(equation, faces, queue, points, first_path, seed, dt, max_steps, pai
             if queue.path[lane] >= 0:
                 queue.taken[lane] += 1
                 _settle(queue, lane, old, faces, dt, max_steps, chances[lane], work.factors, exits)
-
-
-@njit(**OPTIONS)
-def spread_noise(equation, factors):
-    """Write the constants of S to every lane."""
-    factors[:] = 0.0
-    for e in range(len(equation.weights)):
-        factors[equation.entries[e, 0], equation.entries[e, 1], :] = equation.weights[e]
 
 
 @njit(**OPTIONS)
@@ -154,11 +131,7 @@ def _settle(queue, lane, old, faces, dt, max_steps, chance, factors, exits):
     """Record the exit of one path, or that it was still inside after its last step."""
     times, places, censored = exits
     path = queue.path[lane]
-    if faces.radius >= 0.0:
-        left = left_ball(queue.x, old, lane, faces, dt, chance, factors, places[path])
-    else:
-        left = left_box(queue.x, old, lane, faces, dt, chance, factors, places[path])
-    if left:
+    if has_left(queue.x, old, lane, faces, dt, chance, factors, places[path]):
         times[path] = (queue.taken[lane] - 0.5) * dt
     elif queue.taken[lane] == max_steps:
         times[path] = max_steps * dt
@@ -168,65 +141,3 @@ def _settle(queue, lane, old, faces, dt, max_steps, chance, factors, exits):
         return
     queue.path[lane] = -1
     queue.x[:, lane] = old[:, lane]  # an idle lane waits where the drift is known to be finite
-
-
-@njit(**LOOP)
-def _crossing(before, after, variance):
-    """Probability that a Brownian bridge between two distances to a face has met it."""
-    if after <= 0.0:
-        return 1.0
-    exponent = 2.0 * before * after
-    if exponent > 40.0 * variance:  # the chance is below 1e-17, or there is no noise
-        return 0.0
-    return np.exp(-exponent / variance)
-
-
-@njit(**LOOP)
-def left_ball(x, old, lane, faces, dt, chance, factors, place):
-    """Whether a path left the ball in this step; writes the exit point to ``place``."""
-    dim, rank = factors.shape[:2]
-    before, after = 0.0, 0.0
-    for i in range(dim):
-        before += (old[i, lane] - faces.lower[i]) ** 2
-        after += (x[i, lane] - faces.lower[i]) ** 2
-    before, after = np.sqrt(before), np.sqrt(after)
-    variance = 0.0
-    for k in range(rank):
-        along = 0.0
-        for i in range(dim):
-            along += (x[i, lane] - faces.lower[i]) * factors[i, k, lane]
-        variance += (along / after) ** 2 * dt if after > 0.0 else 0.0
-    if chance > _crossing(faces.radius - before, faces.radius - after, variance):
-        return False
-    share = 1.0 if after >= faces.radius else 0.5
-    length = 0.0
-    for i in range(dim):
-        place[i] = share * x[i, lane] + (1.0 - share) * old[i, lane] - faces.lower[i]
-        length += place[i] ** 2
-    for i in range(dim):
-        place[i] = faces.lower[i] + place[i] * faces.radius / np.sqrt(length)
-    return True
-
-
-@njit(**LOOP)
-def left_box(x, old, lane, faces, dt, chance, factors, place):
-    """Whether a path left the box in this step; writes the exit point to ``place``."""
-    dim, rank = factors.shape[:2]
-    stay, likeliest, face, side = 1.0, -1.0, 0, 0.0
-    for i in range(dim):
-        variance = 0.0
-        for k in range(rank):
-            variance += factors[i, k, lane] ** 2 * dt
-        low = _crossing(old[i, lane] - faces.lower[i], x[i, lane] - faces.lower[i], variance)
-        high = _crossing(faces.upper[i] - old[i, lane], faces.upper[i] - x[i, lane], variance)
-        stay *= (1.0 - low) * (1.0 - high)
-        if max(low, high) > likeliest:
-            likeliest, face = max(low, high), i
-            side = faces.lower[i] if low > high else faces.upper[i]
-    if chance > 1.0 - stay:
-        return False
-    for i in range(dim):
-        middle = 0.5 * (x[i, lane] + old[i, lane])
-        place[i] = min(max(middle, faces.lower[i]), faces.upper[i])
-    place[face] = side
-    return True

@@ -4,101 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
-from typing import NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from relaxlib import _checks
-from relaxlib._lanes.steps import Failure, march
 from relaxlib._lanes.streams import LANES, seed_of
 from relaxlib.diffusions import Diffusion
 from relaxlib.paths._leave import leave
+from relaxlib.paths._march import march
+from relaxlib.paths._results import Ensemble, ExitSample
 from relaxlib.regions import Ball, Box
 
 _GROUP = 256 * LANES  # paths that an executor's worker takes at once
-
-
-@dataclass(frozen=True, eq=False)
-class Estimate:
-    """A Monte Carlo mean with its standard error.
-
-    Parameters
-    ----------
-    mean, stderr : float
-    n : int
-        Number of independent samples.
-
-    Examples
-    --------
-    >>> print(Estimate(1.28419, 0.00583, 20000))
-    1.284 +/- 0.006 (n=20000)
-    """
-
-    mean: float
-    stderr: float
-    n: int
-
-    def __str__(self) -> str:
-        digits = 0
-        if 0.0 < self.stderr < np.inf:
-            digits = max(0, -int(np.floor(np.log10(self.stderr))))
-        return f"{self.mean:.{digits}f} +/- {self.stderr:.{digits}f} (n={self.n})"
-
-
-def estimate(samples: ArrayLike) -> Estimate:
-    """Mean of independent samples (n,) with its standard error.
-
-    >>> estimate([1.0, 2.0, 3.0, 2.0]).mean
-    2.0
-    """
-    values = _checks.array("samples", samples).ravel()
-    _checks.count("number of samples", values.size, least=2)
-    _checks.finite("samples", values)
-    stderr = values.std(ddof=1) / np.sqrt(values.size)
-    return Estimate(float(values.mean()), float(stderr), values.size)
-
-
-@dataclass(frozen=True, eq=False)
-class Ensemble:
-    """Positions of many paths at the saved times.
-
-    Parameters
-    ----------
-    times : (k,) float64
-    paths : (k, n, d) float64
-    """
-
-    times: np.ndarray
-    paths: np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
-class ExitSample:
-    """When and where paths first left a region.
-
-    Parameters
-    ----------
-    times : (n,) float64
-        Exit times; the time at the last step where ``censored``.
-    points : (n, d) float64
-        Exit points on the boundary; the last position where ``censored``.
-    censored : (n,) bool
-        True for a path that was still inside after the last step.
-    """
-
-    times: np.ndarray
-    points: np.ndarray
-    censored: np.ndarray
-
-    def mean(self) -> Estimate:
-        """Mean exit time; a ValueError if a path is censored, for then it would be too small."""
-        left = int(self.censored.sum())
-        if left:
-            need = "every path to have left the region"
-            _checks.reject("censored paths", left, need, "raise max_steps")
-        return estimate(self.times)
 
 
 def simulate(
@@ -167,7 +85,8 @@ def simulate(
     if averaged and callable(diffusion.noise):
         need = "constant noise for averaged increments"
         _checks.reject("scheme", repr(scheme), need, 'use scheme="euler"')
-    check_step(diffusion, points, dt)
+    some = _some(points)
+    _checks.stable_step(dt, diffusion.step_bound(some), some)
     arguments = (dt, steps, every, averaged, seed_of(rng))
     groups = _in_groups(executor, march, diffusion, points, arguments)
     times = dt * np.arange(0, steps + 1, every) if every else np.array([dt * steps])
@@ -234,8 +153,9 @@ def first_exits(
         place = points[outside][0].tolist()
         _checks.reject("x0", place, "a start inside the region", "move it")
     dt, max_steps = _checks.positive("dt", dt), _checks.count("max_steps", max_steps)
-    check_step(diffusion, points, dt)
-    _check_noise(diffusion, points, region, dt)
+    some = _some(points)
+    _checks.stable_step(dt, diffusion.step_bound(some), some)
+    _check_noise(diffusion, some, region, dt)
     arguments = (region, dt, max_steps, seed_of(rng))
     groups = _in_groups(executor, leave, diffusion, points, arguments)
     return ExitSample(*(np.concatenate(parts) for parts in zip(*groups, strict=True)))
@@ -251,41 +171,9 @@ def _starts(
     return _checks.starts("x0", x0, diffusion.dim, paths)
 
 
-def step_bound(diffusion: Diffusion, x: np.ndarray) -> np.ndarray:
-    r"""The stability bounds of Euler's step at x (..., d), as (...).
-
-    With eigenvalues :math:`\lambda` of Db(x), the least of
-    :math:`-2\operatorname{Re}\lambda/|\lambda|^2` over those that decay; zero where the drift
-    is not finite.
-    """
-    shifts = 1e-5 * np.maximum(1.0, np.abs(x))[..., None] * np.eye(diffusion.dim)
-    ahead = diffusion.drift_at(x[..., None, :] + shifts)
-    behind = diffusion.drift_at(x[..., None, :] - shifts)
-    with np.errstate(over="ignore", invalid="ignore"):
-        slopes = (ahead - behind) / (2 * shifts.sum(axis=-1, keepdims=True))
-        finite = np.isfinite(slopes).all(axis=(-2, -1))
-        rates = np.linalg.eigvals(np.where(finite[..., None, None], slopes, 0.0))
-        decaying = rates.real < -1e-6 * np.abs(rates)
-        squares = np.where(decaying, np.abs(rates) ** 2, 1.0)
-        bounds = np.where(decaying, -2 * rates.real / squares, np.inf).min(axis=-1)
-    return np.where(finite, bounds, 0.0)
-
-
-def check_step(diffusion: Diffusion, x: np.ndarray, dt: float) -> None:
-    """Reject a step that is not stable at the start x (d,), or at a thousand of the starts."""
-    some = _some(np.atleast_2d(x))
-    bounds = step_bound(diffusion, some)
-    bound, place = bounds.min(), f"at the start {some[np.argmin(bounds)].tolist()}"
-    if bound == 0.0:
-        _checks.reject("drift", "nan or inf", f"a finite drift {place}", "move the start")
-    if dt >= bound:
-        need = f"dt < {bound:.3g}, the stability bound of Euler's step {place}"
-        _checks.reject("dt", f"{dt:g}", need, "take a smaller dt")
-
-
 def _check_noise(diffusion: Diffusion, points: np.ndarray, region: Ball | Box, dt: float) -> None:
-    """Reject a step whose noise is not small beside the region, as seen at the starts."""
-    noise = 2 * np.diagonal(diffusion.diffusivity_at(_some(points)), axis1=1, axis2=2)
+    """Reject a step whose noise is not small beside the region, as seen at some points."""
+    noise = 2 * np.diagonal(diffusion.diffusivity_at(points), axis1=1, axis2=2)
     if isinstance(region, Ball):
         noise, width = noise.sum(axis=1), 2 * region.radius
     else:
@@ -316,15 +204,5 @@ def _in_groups(
         groups = [job.result() for job in jobs]
     for _, failure in groups:
         if failure is not None:
-            stop_at(diffusion, failure)
+            failure.stop_euler(float(diffusion.step_bound(failure.position)))
     return [result for result, _ in groups]
-
-
-def stop_at(diffusion: Diffusion, failure: Failure) -> NoReturn:
-    bound = step_bound(diffusion, failure.position)
-    place = ", ".join(f"{entry:.4g}" for entry in failure.position)
-    limit = f"Euler's step is stable for dt < {bound:.3g}" if bound else "the drift is not finite"
-    raise ArithmeticError(
-        f"path {failure.path} is not finite after step {failure.step + 1}, from x = [{place}], "
-        f"where {limit}; take a smaller dt"
-    )

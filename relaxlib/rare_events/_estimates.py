@@ -12,16 +12,13 @@ from threading import Event
 
 import numpy as np
 from numpy.typing import ArrayLike
-from tqdm import tqdm
 
 from relaxlib import _checks
-from relaxlib._lanes.progress import PATIENCE, threads
-from relaxlib._lanes.steps import equation_of
+from relaxlib._lanes.progress import progress_bar, threads
 from relaxlib._lanes.streams import seed_of
+from relaxlib._lanes.walls import faces_of
 from relaxlib.diffusions import Diffusion
 from relaxlib.paths import Estimate, estimate
-from relaxlib.paths._leave import faces_of
-from relaxlib.paths._simulate import check_step
 from relaxlib.rare_events._splitting import Course, one_run
 from relaxlib.regions import Ball, Box
 
@@ -224,7 +221,7 @@ def _rows(
 ) -> np.ndarray:
     """Results (runs, 6) of independent runs, of those in the checkpoint and of new ones."""
     dt = _checks.positive("dt", dt)
-    check_step(diffusion, points[0], dt)
+    _checks.stable_step(dt, diffusion.step_bound(points[:1]), points[:1])
     if not diffusion.noise_at(points[0]).any():
         _checks.reject("noise at the start", 0, "noise that drives paths out", "heat it")
     replicas = _checks.count("replicas", replicas, least=2)
@@ -248,11 +245,10 @@ def _rows(
     }
     done = {} if checkpoint is None else _read(Path(checkpoint), arguments)
     faces = (faces_of(part) for part in (region, core, _enlarged(core)))
-    course = Course(equation_of(diffusion), *faces, points[0], loops, dt, seed)
+    course = Course(diffusion.equation, *faces, points[0], loops, dt, seed)
     stop = Event()
     work = partial(one_run, diffusion, course, region, points, replicas, kill, stop)
-    bar = tqdm(total=runs, unit="run", delay=PATIENCE, disable=None, leave=False)
-    with threads() as pool, bar:
+    with threads() as pool, progress_bar(runs, "run") as bar:
         try:
             futures = {pool.submit(work, run): run for run in range(runs) if run not in done}
             bar.update(runs - len(futures))

@@ -18,13 +18,12 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from relaxlib._lanes.elementary import LOOP, OPTIONS
+from relaxlib._lanes.compilation import LOOP, OPTIONS
 from relaxlib._lanes.progress import resized
 from relaxlib._lanes.steps import Equation, Failure, draw, first_flaw, move, workspace
 from relaxlib._lanes.streams import LANES, seed_lane, uniforms
+from relaxlib._lanes.walls import Faces, has_left, spread_noise
 from relaxlib.diffusions import Diffusion
-from relaxlib.paths._leave import Faces, left_ball, left_box, spread_noise
-from relaxlib.paths._simulate import stop_at
 from relaxlib.regions import Ball, Box
 
 _DONE, _FULL, _GOING = 0, 1, 2
@@ -176,8 +175,9 @@ def _complete(
         begin = time.perf_counter()
         state, flaw = advance(course, records, tally, crew, jobs, pairs)
         if flaw >= 0:
-            failure = Failure(crew.path[flaw], int(crew.clock[flaw]), crew.x[:, flaw].copy())
-            stop_at(diffusion, failure)
+            position = crew.x[:, flaw].copy()
+            failure = Failure(crew.path[flaw], int(crew.clock[flaw]), position)
+            failure.stop_euler(float(diffusion.step_bound(position)))
         if state == _FULL:
             *tables, count = records
             records = Records(*(np.concatenate([t, t], axis=1) for t in tables), count)
@@ -251,7 +251,9 @@ def _settle(course, records, tally, crew, old, chances, factors, place):
             crew.clock[lane] += 1.0
             if not crew.inward[lane]:
                 _go_out(course, records, tally, crew, lane)
-            elif _left(course, crew.x, old, lane, chances[lane], factors, place):
+            elif has_left(
+                crew.x, old, lane, course.region, course.dt, chances[lane], factors, place
+            ):
                 _leave(course, records, tally, crew, lane)
             else:
                 _go_in(course, records, tally, crew, lane)
@@ -313,14 +315,6 @@ def _record(records, crew, lane, level):
     for i in range(len(crew.x)):
         records.place[path, column, i] = crew.x[i, lane]
     records.count[path] += 1
-
-
-@njit(**LOOP)
-def _left(course, x, old, lane, chance, factors, place):
-    """Whether a path left the region in this step, at it or by a Brownian bridge."""
-    if course.region.radius >= 0.0:
-        return left_ball(x, old, lane, course.region, course.dt, chance, factors, place)
-    return left_box(x, old, lane, course.region, course.dt, chance, factors, place)
 
 
 @njit(**LOOP)

@@ -1,9 +1,9 @@
 """Stochastic gradient descent on a finite sum, the diffusion that stands for it, exact moments."""
 
+from relaxlib.sgd._diffusion import sgd_diffusion
+from relaxlib.sgd._diffusion import sgd_diffusion as diffusion
 from relaxlib.sgd._finite_sums import (
-    Example,
     FiniteSum,
-    Quadratic,
     from_example,
     least_squares,
     logistic,
@@ -12,13 +12,10 @@ from relaxlib.sgd._finite_sums import (
     quadratics,
 )
 from relaxlib.sgd._moments import diffusion_moments, sgd_moments, stationary_moments
-from relaxlib.sgd._paths import diffusion, sgd_paths
+from relaxlib.sgd._paths import sgd_paths
 
 __all__ = [
-    "Example",
     "FiniteSum",
-    "Quadratic",
-    "diffusion",
     "diffusion_moments",
     "from_example",
     "least_squares",
@@ -26,6 +23,7 @@ __all__ = [
     "noise_covariance",
     "noise_rank",
     "quadratics",
+    "sgd_diffusion",
     "sgd_moments",
     "sgd_paths",
     "stationary_moments",

@@ -271,6 +271,14 @@ def point(finite_sum: FiniteSum, x: ArrayLike) -> np.ndarray:
     return _checks.point("x", x, finite_sum.dim)
 
 
+def check_formulas(finite_sum: FiniteSum) -> None:
+    """Reject a sum that compiled loops cannot take."""
+    _checks.kind("finite_sum", finite_sum, FiniteSum)
+    if finite_sum.example is None:
+        need = "the formulas of one example"
+        _checks.reject("finite_sum", finite_sum, need, "build it with from_example")
+
+
 def _data(name: str, inputs: ArrayLike, other: str, targets: ArrayLike) -> tuple:
     a, y = _checks.rows(name, inputs), _checks.array(other, targets)
     _checks.shape(other, y, a.shape[:1], f"one entry per row of {name}")

@@ -1,8 +1,7 @@
-"""Stochastic gradient descent on a finite sum, and the diffusion that stands for it."""
+"""Stochastic gradient descent itself, run many times on a finite sum."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -12,14 +11,12 @@ from numpy.typing import ArrayLike
 
 from relaxlib import _checks
 from relaxlib._lanes.blocks import pack, unpack
-from relaxlib._lanes.elementary import OPTIONS
-from relaxlib._lanes.progress import in_slices, over_threads, threads
-from relaxlib._lanes.steps import draw, first_flaw
+from relaxlib._lanes.compilation import OPTIONS
+from relaxlib._lanes.progress import in_spans, over_threads, threads
+from relaxlib._lanes.steps import draw, first_failure, first_flaw
 from relaxlib._lanes.streams import LANES, seed_blocks, seed_of, uniforms
-from relaxlib.diffusions import Diffusion
-from relaxlib.diffusions._drifts import pivoted_factor
 from relaxlib.paths import Ensemble
-from relaxlib.sgd._finite_sums import FiniteSum
+from relaxlib.sgd._finite_sums import FiniteSum, check_formulas
 from relaxlib.sgd._moments import check_batch
 
 
@@ -101,7 +98,7 @@ def sgd_paths(
     >>> bool(abs(ensemble.paths.var() - 1 / 3) < 0.01)
     True
     """
-    _check_formulas(finite_sum)
+    check_formulas(finite_sum)
     points = _checks.starts("x0", x0, finite_sum.dim, paths)
     lr, steps = _checks.positive("lr", lr), _checks.count("steps", steps)
     deviation = np.sqrt(_checks.nonnegative("noise_variance", noise_variance))
@@ -111,65 +108,6 @@ def sgd_paths(
     settings = Settings(lr, batch, deviation, replacement, every, len(points))
     times = lr * np.arange(0, steps + 1, every) if every else np.array([lr * steps])
     return Ensemble(times, _march(finite_sum, points, settings, steps, seed_of(rng)))
-
-
-def diffusion(
-    finite_sum: FiniteSum, *, lr: float, batch_size: int, noise_variance: float = 0.0
-) -> Diffusion:
-    r"""The diffusion that stands for SGD,
-    :math:`dX = -\nabla L\,dt + \sqrt{\eta\,(Q(X)/b + \delta I)}\,dW`.
-
-    Its temperature is :math:`T = \eta/(2b)`, so that :math:`SS^\top = 2TQ` when
-    :math:`\delta = 0`.
-
-    Parameters
-    ----------
-    finite_sum : FiniteSum
-        With an example's formulas.
-    lr, batch_size, noise_variance
-        :math:`\eta`, b with replacement, and :math:`\delta`.
-
-    Returns
-    -------
-    Diffusion
-
-    Raises
-    ------
-    ValueError
-        If an argument is out of range or the sum has no formulas.
-
-    Notes
-    -----
-    BBI (2) and (29).
-
-    Examples
-    --------
-    >>> from relaxlib.sgd import quadratics
-    >>> two = quadratics([1.0, 1.0], [-1.0, 1.0])
-    >>> sde = diffusion(two, lr=0.5, batch_size=2)
-    >>> sde.temperature, sde.drift_at(1.0).tolist(), sde.diffusivity_at(1.0).round(12).tolist()
-    (0.125, [-1.0], [[0.125]])
-    """
-    _check_formulas(finite_sum)
-    lr = _checks.positive("lr", lr)
-    batch_size = _checks.count("batch_size", batch_size)
-    noise_variance = _checks.nonnegative("noise_variance", noise_variance)
-    gradient, rows = finite_sum.example.gradient, finite_sum.example.rows
-    return Diffusion(
-        drift=_mean_drift(gradient, *rows.shape, finite_sum.dim),
-        noise=_batch_noise(gradient, *rows.shape, finite_sum.dim, lr, batch_size, noise_variance),
-        dim=finite_sum.dim,
-        rank=finite_sum.dim,
-        params=rows.ravel(),
-        temperature=lr / (2 * batch_size),
-    )
-
-
-def _check_formulas(finite_sum: FiniteSum) -> None:
-    _checks.kind("finite_sum", finite_sum, FiniteSum)
-    if finite_sum.example is None:
-        need = "the formulas of one example"
-        _checks.reject("finite_sum", finite_sum, need, "build it with from_example")
 
 
 def _march(
@@ -185,20 +123,14 @@ def _march(
     saved = np.empty((steps // settings.every + 1 if settings.every else 0, *x.shape))
     saved[:1] = x
     with threads() as pool:
-        for span in in_slices(steps, "step"):
+        for span in in_spans(steps, "step"):
             kernel = partial(
                 _advance, state, saved, rows, settings, finite_sum.compiled_gradient, span
             )
             over_threads(pool, kernel, len(x))
-            failed = np.flatnonzero(failures[:, 0] >= 0)
-            if len(failed):
-                block = failed[np.argmin(failures[failed, 0])]
-                step, lane = failures[block]
-                place = ", ".join(f"{entry:.4g}" for entry in x[block, :, lane])
-                raise ArithmeticError(
-                    f"path {block * LANES + lane} is not finite after step {step + 1}, from "
-                    f"x = [{place}]: SGD on a curvature h is stable for lr < 2/h; take a smaller lr"
-                )
+            failure = first_failure(x, failures, 0)
+            if failure is not None:
+                failure.stop(": SGD on a curvature h is stable for lr < 2/h; take a smaller lr")
     return unpack(saved if settings.every else x[None], settings.count)
 
 
@@ -249,45 +181,3 @@ def _pick(chance, k, size, replacement, order):
     order[swap] = order[k]
     order[k] = chosen
     return chosen
-
-
-def _mean_drift(gradient: Callable, size: int, width: int, dim: int) -> Callable:
-    gradient = njit(error_model="numpy")(gradient)
-
-    def drift(x, t, params, out):
-        slope = np.empty(dim)
-        out[:] = 0.0
-        for i in range(size):
-            gradient(x, params[i * width : (i + 1) * width], slope)
-            for k in range(dim):
-                out[k] -= slope[k] / size
-
-    return drift
-
-
-def _batch_noise(
-    gradient: Callable,
-    size: int,
-    width: int,
-    dim: int,
-    lr: float,
-    batch_size: int,
-    noise_variance: float,
-) -> Callable:
-    gradient = njit(error_model="numpy")(gradient)
-
-    def noise(x, t, params, out):
-        slopes, mean, matrix = np.empty((size, dim)), np.zeros(dim), np.zeros((dim, dim))
-        for i in range(size):
-            gradient(x, params[i * width : (i + 1) * width], slopes[i])
-            mean += slopes[i] / size
-        for i in range(size):
-            for k in range(dim):
-                for m in range(dim):
-                    spread = (slopes[i, k] - mean[k]) * (slopes[i, m] - mean[m])
-                    matrix[k, m] += lr / batch_size * spread / size
-        for k in range(dim):
-            matrix[k, k] += lr * noise_variance
-        pivoted_factor(matrix, out)
-
-    return noise

@@ -17,10 +17,11 @@ import math
 import numpy as np
 from numba import njit, prange
 
+from relaxlib._lanes.compilation import FASTMATH
+
 _CUTOFF = 40.0
 _SAFE = 330.0  # exponents up to here, in the table, cannot make any relevant term underflow
 _CHUNK = 4096  # outputs that one thread computes in a row
-_FLAGS = {"contract", "nsz", "arcp"}
 
 
 def log_convolve(exponents: np.ndarray, axis: int, width: float) -> np.ndarray:
@@ -72,7 +73,7 @@ def _table(size: int, blocks: int, inverse: float) -> np.ndarray:
     return np.exp(-inverse * (2 * shifts[:, None] + offsets) * offsets)
 
 
-@njit(cache=True, fastmath=_FLAGS, parallel=True)
+@njit(cache=True, fastmath=FASTMATH, parallel=True)
 def _weigh(rows, padded, weights, floors, places):
     """Per block: the exponents with half weights at the ends, their minimum, exp(minimum - a)."""
     last, blocks = rows.shape[1] - 1, floors.shape[1]
@@ -94,7 +95,7 @@ def _weigh(rows, padded, weights, floors, places):
                 weights[k, j] = math.exp(padded[k, lowest] - padded[k, j])
 
 
-@njit(cache=True, fastmath=_FLAGS, parallel=True)
+@njit(cache=True, fastmath=FASTMATH, parallel=True)
 def _convolve(padded, weights, floors, places, lowest, inverse, table, out):
     blocks = floors.shape[1]
     size = padded.shape[1] // blocks
@@ -124,7 +125,7 @@ def _convolve(padded, weights, floors, places, lowest, inverse, table, out):
                     outputs[r] = _one_by_one(node, padded[k], relevant[:count], size, inverse)
 
 
-@njit(cache=True, fastmath=_FLAGS)
+@njit(cache=True, fastmath=FASTMATH)
 def _relevant_blocks(t, size, floors, places, lowest, inverse, farthest, relevant):
     """List the relevant blocks; also the level to sum at, and whether the table holds them all."""
     first, last = t * size, (t + 1) * size - 1
@@ -156,7 +157,7 @@ def _relevant_blocks(t, size, floors, places, lowest, inverse, farthest, relevan
     return count, level, safe
 
 
-@njit(cache=True, fastmath=_FLAGS)
+@njit(cache=True, fastmath=FASTMATH)
 def _add_block(sums, scale, block, table):
     """Add scale * block[q] * table[size - 1 + r - q] to sums[r], eight inputs q at a time."""
     size = len(sums)
@@ -171,7 +172,7 @@ def _add_block(sums, scale, block, table):
             )
 
 
-@njit(cache=True, fastmath=_FLAGS)
+@njit(cache=True, fastmath=FASTMATH)
 def _one_by_one(i, exponents, relevant, size, inverse):
     """The sum for one output with one exponential per term: slow, and safe at any distance."""
     level = np.inf

@@ -252,7 +252,7 @@ def local_entropy_on_grid(
     _checks.kind("grid", grid, Grid)
     gamma = _checks.positive("gamma", gamma)
     temperature = _checks.positive("temperature", temperature)
-    exponents = _checks.values_on(grid, values) / temperature
+    exponents = _checks.values_on(grid.shape, values) / temperature
     widths = np.sqrt(gamma * temperature) / grid.spacings
     if widths.min() < 1.0 - 1e-12:
         need = f"a standard deviation of at least the spacing {grid.spacings.max():g}"

@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from numba import njit, types
 
-from relaxlib._lanes.elementary import INLINE, LOOP, OPTIONS, reinterpretation
+from relaxlib._lanes.compilation import INLINE, LOOP, OPTIONS
+from relaxlib._lanes.elementary import reinterpretation
 
 SCALARS = {torch.float32: np.float32, torch.float64: np.float64}
 WORDS = 2**32  # numbers that a part of a key, or a count, can be

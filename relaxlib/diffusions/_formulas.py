@@ -1,4 +1,4 @@
-"""Point formulas of drift(x, t, params, out) and noise(x, t, params, out), built from a loss.
+"""Point formulas drift(x, t, params, out) and noise(x, t, params, out), of a loss or a reader.
 
 They know their dimension as a constant, so that their loops unroll and blocks of paths vectorize.
 The same loss gives the same function, which is then compiled once for all temperatures.
@@ -12,11 +12,58 @@ from functools import lru_cache
 import numpy as np
 from numba import njit
 
-from relaxlib._lanes.blocks import FASTMATH
+from relaxlib._lanes.compilation import (
+    MATRIX,
+    MATRIX_IN_TIME,
+    SCALAR,
+    SCALAR_IN_TIME,
+    VECTOR_IN_TIME,
+    compile_own,
+    compiled,
+)
+from relaxlib._lanes.factors import pivoted_factor
+
+
+def drift_formula(drift: Callable, dim: int) -> Callable:
+    """Point formula of drift(x, t, out), in one dimension of the scalar function b(x, t)."""
+    if dim > 1:
+        vector = compile_own("drift", drift, VECTOR_IN_TIME)
+        return lambda x, t, params, out: vector(x, t, out)
+    scalar = compile_own("drift", drift, SCALAR_IN_TIME)
+
+    def on_the_line(x, t, params, out):
+        out[0] = scalar(x[0], t)
+
+    return on_the_line
+
+
+def noise_formula(noise: Callable, dim: int) -> Callable:
+    """Point formula of noise(x, t, out), in one dimension of the scalar function S(x, t)."""
+    if dim > 1:
+        matrix = compile_own("noise", noise, MATRIX_IN_TIME)
+        return lambda x, t, params, out: matrix(x, t, out)
+    scalar = compile_own("noise", noise, SCALAR_IN_TIME)
+
+    def on_the_line(x, t, params, out):
+        out[0, 0] = scalar(x[0], t)
+
+    return on_the_line
+
+
+def covariance_formula(noise_cov: Callable, dim: int) -> Callable:
+    """covariance(x, out) of noise_cov(x, out), in one dimension of the scalar function Q(x)."""
+    if dim > 1:
+        return compile_own("noise_cov", noise_cov, MATRIX).py_func
+    scalar = compile_own("noise_cov", noise_cov, SCALAR)
+
+    def on_the_line(x, out):
+        out[0, 0] = scalar(x[0])
+
+    return on_the_line
 
 
 @lru_cache(maxsize=64)
-def linear(dim: int) -> Callable:
+def linear_drift(dim: int) -> Callable:
     def drift(x, t, params, out):
         for i in range(dim):
             total = 0.0
@@ -28,7 +75,7 @@ def linear(dim: int) -> Callable:
 
 
 @lru_cache(maxsize=64)
-def downhill(grad: Callable, dim: int) -> Callable:
+def downhill_drift(grad: Callable, dim: int) -> Callable:
     grad = compiled(grad)
 
     def drift(x, t, params, out):
@@ -40,7 +87,7 @@ def downhill(grad: Callable, dim: int) -> Callable:
 
 
 @lru_cache(maxsize=64)
-def two_scale(grad: Callable, n: int) -> Callable:
+def two_scale_drift(grad: Callable, n: int) -> Callable:
     grad = compiled(grad)
 
     def drift(x, t, params, out):
@@ -55,7 +102,7 @@ def two_scale(grad: Callable, n: int) -> Callable:
 
 
 @lru_cache(maxsize=64)
-def underdamped(grad: Callable, n: int) -> Callable:
+def underdamped_drift(grad: Callable, n: int) -> Callable:
     grad = compiled(grad)
 
     def drift(x, t, params, out):
@@ -68,12 +115,7 @@ def underdamped(grad: Callable, n: int) -> Callable:
     return drift
 
 
-def compiled(formula: Callable) -> Callable:
-    """A formula for use in others: it allocates nothing, so that blocks of paths vectorize."""
-    return njit(error_model="numpy", fastmath=FASTMATH, _nrt=False)(formula)
-
-
-def factor_of(covariance: Callable, scale: float, dim: int) -> Callable:
+def noise_of_covariance(covariance: Callable, scale: float, dim: int) -> Callable:
     """The noise ``scale`` times a factor of covariance(x, out)."""
     covariance = njit(error_model="numpy")(covariance)
 
@@ -90,40 +132,3 @@ def factor_of(covariance: Callable, scale: float, dim: int) -> Callable:
                 out[i, j] *= scale
 
     return on_the_line if dim == 1 else in_space
-
-
-def factor(matrix: np.ndarray) -> np.ndarray:
-    """A factor B (d, r) of the nonnegative matrix (d, d) = B B^T, r its rank to rounding."""
-    out = np.empty_like(matrix)
-    rank = pivoted_factor(matrix.copy(), out)
-    return out[:, :rank].copy()
-
-
-@njit(cache=True, error_model="numpy")
-def pivoted_factor(matrix, out):
-    """Write B (d, d) with B B^T = matrix to ``out``, spare columns zero; return the rank.
-
-    Cholesky's outer products with the largest diagonal entry next, so that zero pivots come
-    last; ``matrix`` (d, d) is overwritten.
-    """
-    dim = len(matrix)
-    largest = 0.0
-    for i in range(dim):
-        largest = max(largest, matrix[i, i])
-    out[:] = 0.0
-    for k in range(dim):
-        pivot = 0
-        for i in range(1, dim):
-            if matrix[i, i] > matrix[pivot, pivot]:
-                pivot = i
-        if not matrix[pivot, pivot] > 1e-14 * dim * largest:
-            return k
-        root = np.sqrt(matrix[pivot, pivot])
-        for i in range(dim):
-            out[i, k] = matrix[i, pivot] / root
-        for i in range(dim):
-            for j in range(dim):
-                matrix[i, j] -= out[i, k] * out[j, k]
-        matrix[pivot, :] = 0.0
-        matrix[:, pivot] = 0.0
-    return dim
