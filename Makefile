@@ -10,7 +10,7 @@ OTHER_MACHINE = OPENBLAS_CORETYPE=Sandybridge NPY_DISABLE_CPU_FEATURES=X86_V3 \
 	NUMBA_CPU_NAME=generic ATEN_CPU_CAPABILITY=default \
 	NUMBA_NUM_THREADS=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-.PHONY: help book test lint unit validate browser lab sync results bench clean
+.PHONY: help book test lint unit validate browser lab dev sync results bench clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -40,6 +40,12 @@ browser: .venv/installed ## strict clean build, then look at every page
 
 lab: .venv/installed ## open the chapters in JupyterLab
 	$(BIN)/jupyter lab intro.ipynb
+
+dev: .venv/installed ## readable diffs of notebooks, hooks before each commit
+	git config diff.notebook.textconv \
+		'show() { $(BIN)/python tools/notebook_text.py "$$1" 2>/dev/null || cat "$$1"; }; show'
+	git config diff.notebook.xfuncname '^=== (.*)$$'
+	@if [ -f .pre-commit-config.yaml ]; then $(BIN)/pre-commit install; fi
 
 sync: .venv/installed ## execute the chapters and store their text outputs
 	$(BIN)/python tools/sync_notebooks.py

