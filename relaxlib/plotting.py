@@ -12,6 +12,7 @@ from relaxlib.grid import Grid
 
 __all__ = ["LOSS", "plot_cloud", "plot_contours", "plot_minima", "plot_profile"]
 
+#: Look of an unsmoothed loss, thin and gray.
 LOSS = {"color": "0.65", "lw": 1.4, "zorder": 1}
 
 

@@ -9,7 +9,9 @@ from urllib.parse import unquote, urldefrag, urlparse
 
 import pytest
 from chapters_on_disk import ROOT, toc_pages
+from house_on_disk import doors
 from playwright.sync_api import sync_playwright
+from sphinx.util.inventory import InventoryFile
 
 HTML = ROOT / "_build" / "html"
 PAGES = [HTML / f"{page}.html" for page in toc_pages()]
@@ -106,3 +108,11 @@ def test_no_link_is_dead(parsed):
             if not target.exists() or (fragment and unquote(fragment) not in anchors):
                 dead.append(f"{path.name}: {link}")
     assert not dead
+
+
+def test_the_library_page_shows_the_public_names_and_no_others():
+    with (HTML / "objects.inv").open("rb") as file:
+        inventory = InventoryFile.load(file, "", lambda base, uri: uri)
+    kinds = ("py:function", "py:class", "py:data", "py:exception")
+    shown = {name for kind in kinds for name in inventory.get(kind, {})}
+    assert shown == {f"relaxlib.{door}.{name}" for door, names in doors().items() for name in names}
