@@ -3,7 +3,7 @@
 import re
 
 from chapters_on_disk import ROOT
-from house_on_disk import doors
+from house import doors
 
 PAGE = (ROOT / "chapters" / "api.md").read_text(encoding="utf-8")
 
@@ -18,4 +18,4 @@ def test_each_door_stands_under_its_own_import_path():
         r"^### `(\S+)`\n\n```\{eval-rst\}\n\.\. automodule:: (\S+)$", PAGE, flags=re.M
     )
     assert len(headed) == len(doors())
-    assert all(heading == module for heading, module in headed)
+    assert all(path == module for path, module in headed)

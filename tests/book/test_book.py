@@ -9,7 +9,7 @@ from urllib.parse import unquote, urldefrag, urlparse
 
 import pytest
 from chapters_on_disk import ROOT, toc_pages
-from house_on_disk import doors
+from house import doors
 from playwright.sync_api import sync_playwright
 from sphinx.util.inventory import InventoryFile
 

@@ -7,12 +7,12 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from house_on_disk import FILES, FOLDER, doors, exists, is_public, module, tree
+from house import FILES, FOLDER, doors, imports, is_public, module, room, tree
 
 ORDER = (  # each room imports from lines above its own only
     "_checks",
     "gaussian grid ledger regions",
-    "_lanes",
+    "_files _lanes",
     "landscapes plotting",
     "diffusions hamilton_jacobi smoothing",
     "action operators paths",
@@ -21,27 +21,9 @@ ORDER = (  # each room imports from lines above its own only
     "asymptotics",
 )
 LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms.split()}
-WITHOUT_A_DOOR = {"_checks", "_lanes"}  # open to the whole house, and to nobody else
+WITHOUT_A_DOOR = {"_checks", "_files", "_lanes"}  # open to the whole house, and to nobody else
 TOP = Path("__init__.py")
 each = pytest.mark.parametrize("file", FILES, ids=str)
-
-
-def room(name):
-    return name.split(".")[0]
-
-
-def imports(file):
-    """Pairs (module, name) that a file imports from relaxlib, the name None for a whole module."""
-    for node in ast.walk(tree(file)):
-        if isinstance(node, ast.Import):
-            whole = [alias.name for alias in node.names if alias.name.startswith("relaxlib")]
-            assert not whole, f"{file} imports {whole}: write from ... import ..."
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{file} has a relative import: name the whole module"
-            top, _, source = node.module.partition(".")
-            for alias in node.names if top == "relaxlib" else ():
-                inner = f"{source}.{alias.name}".lstrip(".")
-                yield (inner, None) if exists(inner) else (source, alias.name)
 
 
 def statements(file):
@@ -80,6 +62,16 @@ def test_a_package_is_entered_by_its_door(file):
         assert room(source) == room(me) or name is None or name in doors()[source], (
             f"{file} imports {name} of {source}, which is not in its __all__: it is no door"
         )
+
+
+@each
+def test_imports_name_whole_modules(file):
+    for node in ast.walk(tree(file)):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file} has a relative import: name the whole module"
+        if isinstance(node, ast.Import):
+            whole = [alias.name for alias in node.names if alias.name.startswith("relaxlib")]
+            assert not whole, f"{file} imports {whole}: write from ... import ..."
 
 
 @each
