@@ -73,6 +73,7 @@ def execute(paths: list[Path]) -> bool:
     cores = os.cpu_count() or 1
     threads = max(1, cores // max(1, len(cache.list_unexecuted())))
     os.environ.update(dict.fromkeys(THREADS, str(threads)))
+    os.environ.pop("MPLBACKEND", None)  # with another backend no figure would reach its page
     print(f"executing {len(cache.list_unexecuted())} of {len(paths)} notebooks ...", flush=True)
     executor = load_executor("local-parallel", cache, logging.getLogger("book"))
     with stderr_to(BUILD / "kernels.log"):
