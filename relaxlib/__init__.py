@@ -34,4 +34,4 @@ files that begin with an underscore belong to their package alone. Underneath, `
 compiled engine of paths and ``_checks`` words the errors.
 """
 
-__version__ = "0.5.1"
+__version__ = "0.6.0"
