@@ -16,12 +16,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from escape import save
+from scipy.stats import hmean
 from tqdm import tqdm
 from training import RUNS, TARGET
 
 from relaxlib.deep.data import digits
-from relaxlib.deep.minima import harmonic_mean, loss_derivatives, second_order_local_entropy
-from relaxlib.deep.nets import small_fc
+from relaxlib.deep.minima import loss_derivatives, second_order_local_entropy
+from relaxlib.deep.nets import NETWORKS
 from relaxlib.deep.train import Run, evaluate, rows, train
 
 OUTPUT = Path(__file__).with_suffix(".json")
@@ -35,7 +36,7 @@ def rounded(value: float) -> float:
 def measure(run: Run) -> dict[str, float]:
     """What kind of minimum a run has ended in."""
     train([run], folder=RUNS)  # or what it has stored
-    model = small_fc()
+    model = NETWORKS["small_fc"].build()
     model.load_state_dict(torch.load(RUNS / f"{run.name('cpu')}.pt")["weights"])
     examples = digits().training
     loss, _ = evaluate(model, examples)
@@ -51,7 +52,7 @@ def measure(run: Run) -> dict[str, float]:
         "gradient": rounded(np.linalg.norm(gradient)),
         "least": rounded(eigenvalues[0]),
         "greatest": rounded(eigenvalues[-1]),
-        "harmonic mean": rounded(harmonic_mean(eigenvalues[-LARGEST:])),
+        "harmonic mean": rounded(hmean(eigenvalues[-LARGEST:])),
         "local entropy": rounded(entropy),
     }
 

@@ -24,8 +24,7 @@ from scipy.optimize import minimize
 from torch.func import grad, hessian, vmap
 from tqdm import tqdm
 
-from relaxlib.deep.bridge import flat_weights
-from relaxlib.deep.digits import small_network
+from relaxlib.deep.nets import small_network
 from relaxlib.paths import estimate
 
 TARGET = Path(__file__).with_suffix(".json")
@@ -68,7 +67,7 @@ def find_minimum(of_all: Callable) -> np.ndarray:
         return float(of_all(weights)), slope(weights).numpy()
 
     options = {"maxiter": 20_000, "maxfun": 40_000, "gtol": 1e-9, "ftol": 1e-15, "maxcor": 50}
-    start = flat_weights(small_network().model)
+    start = small_network().weights
     return np.round(minimize(objective, start, jac=True, options=options, method="L-BFGS-B").x, 9)
 
 

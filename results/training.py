@@ -23,6 +23,7 @@ whether it is of the "tuning" or of the "comparison"; in the latter the curve ha
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 from collections.abc import Iterator
@@ -37,7 +38,7 @@ import torch
 from tqdm import tqdm
 
 from relaxlib.deep.nets import NETWORKS
-from relaxlib.deep.train import Run, add_row, rows, train
+from relaxlib.deep.train import Run, rows, train
 
 TARGET = Path(__file__).with_suffix(".jsonl")
 RUNS = Path(__file__).parents[1] / "runs"  # checkpoints, weights in the end
@@ -159,8 +160,15 @@ def row_of(run: Run, purpose: str) -> dict[str, object]:
         if purpose == "comparison":
             known["curve"] = compact(curve)
         known |= {"machine": platform.machine(), "date": date.today().isoformat()}
-        add_row(TARGET, known)
+        store([*rows(TARGET), known])
     return known
+
+
+def store(found: list[dict[str, object]]) -> None:
+    """Replace the file of rows; a kill leaves the old one or the new one."""
+    fresh = TARGET.with_suffix(".new")
+    fresh.write_text("".join(json.dumps(row, separators=(",", ":")) + "\n" for row in found))
+    fresh.replace(TARGET)
 
 
 def compact(curve: list[dict[str, float]]) -> list[list[float]]:

@@ -6,21 +6,20 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from torch.func import functional_call, grad, vmap
+from torch import Tensor, nn
+from torch.func import grad, vmap
 
 from relaxlib import _checks
+from relaxlib.deep._weights import flat_weights, of_weights
 from relaxlib.sgd import FiniteSum
 
-__all__ = ["finite_sum", "flat_weights"]
+__all__ = ["finite_sum"]
 
-_NOISY = torch.nn.modules.dropout._DropoutNd, torch.nn.modules.batchnorm._BatchNorm
+_NOISY = nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm
 
 
 def finite_sum(
-    model: torch.nn.Module,
-    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
-    inputs: torch.Tensor,
-    targets: torch.Tensor,
+    model: nn.Module, loss: Callable[[Tensor, Tensor], Tensor], inputs: Tensor, targets: Tensor
 ) -> FiniteSum:
     r"""The training loss :math:`L(x) = \frac1N\sum_i\ell(m_x(a_i), y_i)` of a network.
 
@@ -56,41 +55,36 @@ def finite_sum(
     [1.5]
     """
     _check_data(inputs, targets)
-    parameters = _parameters(model)
-    sizes = [entry.numel() for entry in parameters.values()]
+    _check_model(model)
+    outputs, start, size = of_weights(model), flat_weights(model), len(inputs)
 
-    def example_loss(weights: torch.Tensor, one: torch.Tensor, target: torch.Tensor):
-        parts = torch.split(weights, sizes)
-        named = {
-            name: part.reshape(entry.shape)
-            for (name, entry), part in zip(parameters.items(), parts, strict=True)
-        }
-        return loss(functional_call(model, named, (one[None],)), target[None])
+    def example_loss(weights: Tensor, one: Tensor, target: Tensor) -> Tensor:
+        return loss(outputs(weights, one[None]), target[None])
 
-    def over_examples(function: Callable, size: int) -> Callable[[np.ndarray], np.ndarray]:
-        mapped = vmap(function, in_dims=(None, 0, 0))
+    def over_examples(of_one: Callable[..., Tensor], size: int) -> Callable[..., np.ndarray]:
+        mapped = vmap(of_one, in_dims=(None, 0, 0))
 
         def values(x: np.ndarray) -> np.ndarray:
-            weights = torch.as_tensor(_checks.point("x", x, sum(sizes)))
+            weights = torch.as_tensor(_checks.point("x", x, start.size))
             return mapped(weights, inputs[:size], targets[:size]).detach().numpy()
 
         return values
 
-    size, slope = len(inputs), grad(example_loss)
+    slope = grad(example_loss)
     losses, gradients = over_examples(example_loss, size), over_examples(slope, size)
     try:
-        losses(flat_weights(model))
-        over_examples(slope, 1)(flat_weights(model))
+        losses(start)
+        over_examples(slope, 1)(start)
     except Exception as error:  # whatever the reader's model and loss raise
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         fix = "mend model, loss, inputs or targets"
         _checks.reject("loss of one example", reason, "a scalar that torch can differentiate", fix)
-    return FiniteSum(losses=losses, gradients=gradients, size=size, dim=sum(sizes))
+    return FiniteSum(losses=losses, gradients=gradients, size=size, dim=start.size)
 
 
-def _check_data(inputs: torch.Tensor, targets: torch.Tensor) -> None:
+def _check_data(inputs: Tensor, targets: Tensor) -> None:
     for name, data in (("inputs", inputs), ("targets", targets)):
-        _checks.kind(name, data, torch.Tensor)
+        _checks.kind(name, data, Tensor)
         _checks.count(f"len({name})", len(data) if data.ndim else 0)
         _checks.finite(name, data.detach().numpy())
     if len(inputs) != len(targets):
@@ -100,20 +94,12 @@ def _check_data(inputs: torch.Tensor, targets: torch.Tensor) -> None:
         _checks.reject("inputs", inputs.dtype, "torch.float64 inputs", "pass inputs.double()")
 
 
-def _parameters(model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """The checked parameters of a model by name."""
-    _checks.kind("model", model, torch.nn.Module)
+def _check_model(model: nn.Module) -> None:
+    _checks.kind("model", model, nn.Module)
     for name, layer in model.named_modules():
         if layer.training and isinstance(layer, _NOISY):
             _checks.reject(name or "model", layer, "examples that do not mix", "call model.eval()")
-    parameters = {name: entry.detach() for name, entry in model.named_parameters()}
-    _checks.count("number of parameters", len(parameters))
-    for name, entry in parameters.items():
+    _checks.count("number of parameters", len(list(model.parameters())))
+    for name, entry in model.named_parameters():
         if entry.dtype != torch.float64:
             _checks.reject(name, entry.dtype, "torch.float64 parameters", "call model.double()")
-    return parameters
-
-
-def flat_weights(model: torch.nn.Module) -> np.ndarray:
-    """The model's parameters as one vector (d,)."""
-    return torch.nn.utils.parameters_to_vector(model.parameters()).detach().numpy().copy()

@@ -14,6 +14,7 @@ import hashlib
 import os
 import pickle
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -76,10 +77,7 @@ def digits() -> ImageData:
     [(1280, 1, 8, 8), (517, 1, 8, 8)]
     """
     pixels, labels = load_digits(return_X_y=True)
-    images = (pixels / 16.0).reshape(-1, 1, 8, 8)
-    return ImageData(
-        _examples(images[:1280], labels[:1280]), _examples(images[1280:], labels[1280:])
-    )
+    return _split(pixels.reshape(-1, 1, 8, 8) / 16.0, labels, 1280)
 
 
 def mnist() -> ImageData:
@@ -95,14 +93,9 @@ def mnist() -> ImageData:
     ValueError
         If RELAXLIB_DATA is not set, or a file is missing or differs from the published one.
     """
-    train_images, train_labels, images, labels = (
-        idx_array(_verified(f"mnist/{name}", "sha256", digest, MNIST_SOURCE))
-        for name, digest in MNIST.items()
-    )
-    return ImageData(
-        _examples(train_images[:, None] / np.float32(255.0), train_labels),
-        _examples(images[:, None] / np.float32(255.0), labels),
-    )
+    files = [idx_array(file) for file in _verified("mnist", MNIST, "sha256", MNIST_SOURCE)]
+    images, labels = np.concatenate(files[::2]), np.concatenate(files[1::2])
+    return _split(images[:, None] / np.float32(255.0), labels, len(files[0]))
 
 
 def cifar10() -> ImageData:
@@ -123,20 +116,13 @@ def cifar10() -> ImageData:
     DR, Section 8.1.1, which prints no constants. The whitening takes about half a minute and
     5 GB of memory.
     """
-    packed = [
-        _verified(f"cifar-10-batches-py/{name}", "md5", digest, CIFAR10_SOURCE)
-        for name, digest in CIFAR10.items()
-    ]
-    batches = [pickle.loads(entry, encoding="latin1") for entry in packed]  # verified above
+    files = _verified("cifar-10-batches-py", CIFAR10, "md5", CIFAR10_SOURCE)
+    batches = [pickle.loads(file, encoding="latin1") for file in files]
     images = global_contrast(np.concatenate([batch["data"] for batch in batches]))
     labels = np.concatenate([batch["labels"] for batch in batches])
     training = len(images) - len(batches[-1]["labels"])
     mean, matrix = zca(images[:training], regularization=REGULARIZATION)
-    images = ((images - mean) @ matrix).reshape(-1, 3, 32, 32)
-    return ImageData(
-        _examples(images[:training], labels[:training]),
-        _examples(images[training:], labels[training:]),
-    )
+    return _split(((images - mean) @ matrix).reshape(-1, 3, 32, 32), labels, training)
 
 
 DATA = {"digits": digits, "mnist": mnist, "cifar10": cifar10}
@@ -156,46 +142,29 @@ def idx_array(content: bytes) -> np.ndarray:
     numpy.ndarray
         Of that shape, uint8.
 
-    Raises
-    ------
-    ValueError
-        If the content is not of this form.
-
     Examples
     --------
     >>> idx_array(bytes([0, 0, 8, 1, 0, 0, 0, 2, 5, 7])).tolist()
     [5, 7]
     """
-    if content[:3] != b"\0\0\x08" or len(content) < 4 + 4 * content[3]:
-        found = _checks.shown(content[:4])
-        _checks.reject("IDX header", found, "unsigned bytes with all axes", "unpack the file first")
-    axes = content[3]
-    shape = np.frombuffer(content, ">u4", count=axes, offset=4).astype(int)
-    entries = np.frombuffer(content, np.uint8, offset=4 + 4 * axes)
-    if entries.size != shape.prod():
-        _checks.reject("IDX entries", entries.size, f"{shape.prod()}", "load the file again")
-    return entries.reshape(shape)
+    shape = np.frombuffer(content, ">u4", count=content[3], offset=4).astype(int)
+    return np.frombuffer(content, np.uint8, offset=4 + 4 * len(shape)).reshape(shape)
 
 
-def global_contrast(images: object) -> np.ndarray:
+def global_contrast(images: np.ndarray) -> np.ndarray:
     r"""Shift and scale each image to mean zero and norm one.
 
     .. math:: a \mapsto \frac{a - \bar a}{\lVert a - \bar a\rVert}
 
     Parameters
     ----------
-    images : array_like
-        One image in each row, (N, d).
+    images : numpy.ndarray
+        One image in each row, (N, d); none is constant.
 
     Returns
     -------
     numpy.ndarray
         (N, d) float64.
-
-    Raises
-    ------
-    ValueError
-        If an image is constant or not finite.
 
     Notes
     -----
@@ -203,19 +172,14 @@ def global_contrast(images: object) -> np.ndarray:
 
     Examples
     --------
-    >>> global_contrast([[1.0, 1.0, 3.0, 3.0]]).tolist()
+    >>> global_contrast(np.array([[1.0, 1.0, 3.0, 3.0]])).tolist()
     [[-0.5, -0.5, 0.5, 0.5]]
     """
-    found = _checks.rows("images", images)
-    shifted = found - found.mean(axis=1, keepdims=True)
-    norms = np.linalg.norm(shifted, axis=1, keepdims=True)
-    if not norms.all():
-        first = int(np.argmin(norms))
-        _checks.reject(f"images[{first}]", "constant", "pixels that differ", "leave it out")
-    return shifted / norms
+    shifted = images - images.mean(axis=1, keepdims=True)
+    return shifted / np.linalg.norm(shifted, axis=1, keepdims=True)
 
 
-def zca(images: object, *, regularization: float) -> tuple[np.ndarray, np.ndarray]:
+def zca(images: np.ndarray, *, regularization: float) -> tuple[np.ndarray, np.ndarray]:
     r"""Mean and matrix of the whitening that moves the images least.
 
     .. math:: W = U(\Lambda + \varrho)^{-1/2}U^T, \quad \operatorname{Cov} = U\Lambda U^T,
@@ -223,10 +187,11 @@ def zca(images: object, *, regularization: float) -> tuple[np.ndarray, np.ndarra
 
     Parameters
     ----------
-    images : array_like
+    images : numpy.ndarray
         One image in each row, (N, d).
     regularization : float
-        The number :math:`\varrho \ge 0` that keeps small eigenvalues from being blown up.
+        The number :math:`\varrho \ge 0` that keeps small eigenvalues from being blown up;
+        positive where the covariance is singular.
 
     Returns
     -------
@@ -235,58 +200,55 @@ def zca(images: object, *, regularization: float) -> tuple[np.ndarray, np.ndarra
     matrix : numpy.ndarray
         Symmetric whitening matrix (d, d) float64.
 
-    Raises
-    ------
-    ValueError
-        If `regularization` is negative, or zero where the covariance (with 1/N) is singular.
-
     Notes
     -----
     Krizhevsky 2009.
 
     Examples
     --------
-    >>> mean, matrix = zca([[0.0, 0.0], [4.0, 0.0], [0.0, 2.0], [4.0, 2.0]], regularization=0.0)
+    >>> corners = np.array([[0.0, 0.0], [4.0, 0.0], [0.0, 2.0], [4.0, 2.0]])
+    >>> mean, matrix = zca(corners, regularization=0.0)
     >>> mean.tolist(), matrix.tolist()
     ([2.0, 1.0], [[0.5, 0.0], [0.0, 1.0]])
     """
-    found = _checks.rows("images", images)
-    regularization = _checks.nonnegative("regularization", regularization)
-    mean = found.mean(axis=0)
-    shifted = found - mean
-    values, vectors = np.linalg.eigh(shifted.T @ shifted / len(found))
-    if regularization == 0.0 and values[0] <= 1e-12 * values[-1]:
-        need = "a positive number where the covariance is singular"
-        _checks.reject("regularization", 0, need, "regularize, or pass more images")
+    mean = images.mean(axis=0)
+    shifted = images - mean
+    values, vectors = np.linalg.eigh(shifted.T @ shifted / len(images))
     scaled = vectors / np.sqrt(np.maximum(values, 0.0) + regularization)
     return mean, scaled @ vectors.T
 
 
-def _examples(images: np.ndarray, labels: np.ndarray) -> Examples:
+def _split(images: np.ndarray, labels: np.ndarray, training: int) -> ImageData:
+    """The first of the images to train on, the others to validate."""
     inputs = torch.as_tensor(np.ascontiguousarray(images, np.float32))
-    return Examples(inputs, torch.as_tensor(np.asarray(labels, np.int64)))
+    targets = torch.as_tensor(np.asarray(labels, np.int64))
+    halves = (part.tensor_split([training]) for part in (inputs, targets))
+    return ImageData(*map(Examples, *halves))
 
 
-def _verified(name: str, algorithm: str, digest: str, source: str) -> bytes:
-    """The unpacked content of a file in the data folder, with its checksum verified."""
-    folder = os.environ.get("RELAXLIB_DATA")
-    if not folder:
-        fix = f"name a folder that holds {name}, from {source}"
+def _verified(folder: str, sums: dict[str, str], algorithm: str, source: str) -> Iterator[bytes]:
+    """The unpacked contents of files in the data folder, each with its checksum verified."""
+    if not (home := os.environ.get("RELAXLIB_DATA")):
+        fix = f"name a folder that holds {folder}/{next(iter(sums))}, from {source}"
         _checks.reject("RELAXLIB_DATA", "unset", "a folder of data sets", fix)
-    path = Path(folder, name)
+    for name, digest in sums.items():
+        path = Path(home, folder, name)
+        content = _unpacked(path, source)
+        if (found := hashlib.new(algorithm, content).hexdigest()) != digest:
+            need = f"the published content, {algorithm} {digest[:8]}..."
+            _checks.reject(str(path), f"{algorithm} {found[:8]}...", need, f"get it from {source}")
+        yield content
+
+
+def _unpacked(path: Path, source: str) -> bytes:
+    """The content of a file, or of its packed form beside it."""
     packed = path.with_name(f"{path.name}.gz")
     if path.exists():
-        content = path.read_bytes()
-    elif packed.exists():
-        try:
-            content = gzip.decompress(packed.read_bytes())
-        except (OSError, EOFError, zlib.error):
-            _checks.reject(str(packed), "damaged", "a complete gzip file", f"get it from {source}")
-    else:
-        need = f"the file {name}, or {packed.name} beside it"
-        _checks.reject("RELAXLIB_DATA", folder, need, f"get it from {source}")
-    found = hashlib.new(algorithm, content).hexdigest()
-    if found != digest:
-        need = f"the published content, {algorithm} {digest[:8]}..."
-        _checks.reject(str(path), f"{algorithm} {found[:8]}...", need, f"get it from {source}")
-    return content
+        return path.read_bytes()
+    if not packed.exists():
+        need = f"the file {path.parent.name}/{path.name}, or {packed.name} beside it"
+        _checks.reject("RELAXLIB_DATA", path.parents[1], need, f"get it from {source}")
+    try:
+        return gzip.decompress(packed.read_bytes())
+    except (OSError, EOFError, zlib.error):
+        _checks.reject(str(packed), "damaged", "a complete gzip file", f"get it from {source}")

@@ -2,18 +2,21 @@ r"""What kind of minimum a training has found: curvature, and local entropy to s
 
 from __future__ import annotations
 
+import copy
 import math
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from torch.func import functional_call, grad, vjp, vmap
+from torch.func import grad, vjp, vmap
 from torch.nn.functional import cross_entropy
+from torch.nn.utils import parameters_to_vector
 
 from relaxlib import _checks
+from relaxlib.deep._weights import of_weights
 from relaxlib.deep.data import Examples
 
-__all__ = ["harmonic_mean", "loss_derivatives", "second_order_local_entropy"]
+__all__ = ["loss_derivatives", "second_order_local_entropy"]
 
 DIRECTIONS = 64  # rows of the Hessian at once
 
@@ -24,7 +27,7 @@ def loss_derivatives(model: torch.nn.Module, examples: Examples) -> tuple[np.nda
     .. math:: L(x) = \frac1N\sum_i\ell(m_x(a_i), y_i), \qquad \nabla L(x), \quad \nabla^2 L(x)
 
     Batch normalization uses its running statistics, which x does not move: see
-    `evaluation.refresh_batch_norm`.
+    `relaxlib.deep.train.refresh_batch_norm`.
 
     Parameters
     ----------
@@ -60,33 +63,20 @@ def loss_derivatives(model: torch.nn.Module, examples: Examples) -> tuple[np.nda
     _checks.kind("model", model, torch.nn.Module)
     _checks.kind("examples", examples, Examples)
     _checks.count("number of examples", len(examples.targets))
-    parameters = {name: entry.detach().double() for name, entry in model.named_parameters()}
-    size = sum(entry.numel() for entry in parameters.values())
+    size = sum(entry.numel() for entry in model.parameters())
     if not 0 < size <= 10_000:
         fix = "pass a small network"
         _checks.reject("number of parameters", size, "1 <= d <= 10000 for a full Hessian", fix)
-    buffers = {
-        name: entry.double() if entry.is_floating_point() else entry
-        for name, entry in model.named_buffers()
-    }
-    inputs, parts = examples.inputs.double(), [entry.numel() for entry in parameters.values()]
+    still = copy.deepcopy(model).double().eval()
+    outputs, inputs = of_weights(still), examples.inputs.double()
 
     def loss(x: torch.Tensor) -> torch.Tensor:
-        pieces = zip(parameters.items(), x.split(parts), strict=True)
-        named = {name: piece.view_as(entry) for (name, entry), piece in pieces}
-        return cross_entropy(functional_call(model, named | buffers, (inputs,)), examples.targets)
+        return cross_entropy(outputs(x, inputs), examples.targets)
 
-    slope = grad(loss)
-    x = torch.cat([entry.flatten() for entry in parameters.values()])
-    modes = {layer: layer.training for layer in model.modules()}
-    model.eval()
-    try:
-        gradient, pull = vjp(slope, x)
-        rows = vmap(lambda direction: pull(direction)[0], chunk_size=DIRECTIONS)
-        hessian = rows(torch.eye(size, dtype=x.dtype)).detach().numpy()
-    finally:
-        for layer, mode in modes.items():
-            layer.training = mode
+    x = parameters_to_vector(still.parameters()).detach()
+    gradient, pull, *_ = vjp(grad(loss), x)
+    rows = vmap(lambda direction: pull(direction)[0], chunk_size=DIRECTIONS)
+    hessian = rows(torch.eye(size, dtype=x.dtype)).detach().numpy()
     return gradient.detach().numpy(), (hessian + hessian.T) / 2.0
 
 
@@ -145,35 +135,3 @@ def second_order_local_entropy(
     projected = vectors.T @ found
     drop = gamma / 2.0 * float((projected**2 / stiffness).sum())
     return loss - drop + temperature / 2.0 * math.fsum(np.log(stiffness))
-
-
-def harmonic_mean(eigenvalues: ArrayLike) -> float:
-    r"""Harmonic mean of positive curvatures, :math:`n/\sum_k\lambda_k^{-1}`.
-
-    Parameters
-    ----------
-    eigenvalues : array_like
-        (n,) positive.
-
-    Returns
-    -------
-    float
-        The curvature that DR Lemma 20 bounds along the smoothing.
-
-    Raises
-    ------
-    ValueError
-        If an eigenvalue is not positive and finite, or they are not in one row.
-
-    Examples
-    --------
-    >>> harmonic_mean([1.0, 3.0])
-    1.5
-    """
-    found = _checks.array("eigenvalues", eigenvalues)
-    _checks.shape("eigenvalues", found, (found.size,), "pass them in one row")
-    _checks.finite("eigenvalues", found)
-    if not found.size or found.min() <= 0.0:
-        least = f"{found.min():.3g}" if found.size else "none"
-        _checks.reject("eigenvalues", least, "positive numbers", "leave out what is flat")
-    return found.size / math.fsum((1.0 / found).tolist())

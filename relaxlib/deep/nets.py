@@ -17,13 +17,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from torch import nn
 
 from relaxlib import _checks
+from relaxlib.deep._small_network import small_network
 
-__all__ = ["NETWORKS", "all_cnn", "lenet", "mnist_fc", "parameter_counts"]
+__all__ = ["NETWORKS", "all_cnn", "lenet", "mnist_fc", "parameter_counts", "small_network"]
 
 Number = TypeVar("Number", int, float)
 
@@ -79,12 +80,11 @@ def mnist_fc(
     ParameterCounts(weights=1861632, biases=2058, normalization=4096)
     """
     inputs, width = _checks.count("inputs", inputs), _checks.count("width", width)
-    dropout, normalize = _probability("dropout", dropout), _checks.flag("normalize", normalize)
+    dropout, normalize = _checks.fraction("dropout", dropout), _checks.flag("normalize", normalize)
     layers: list[nn.Module] = [nn.Flatten(), nn.Dropout(dropout)]
     for fan_in in (inputs, width):
         layers += [nn.Linear(fan_in, width), nn.ReLU()]
-        layers += [nn.BatchNorm1d(width)] * normalize
-        layers += [nn.Dropout(dropout)]
+        layers += [*[nn.BatchNorm1d(width)] * normalize, nn.Dropout(dropout)]
     return nn.Sequential(*layers, nn.Linear(width, 10))
 
 
@@ -142,7 +142,7 @@ def lenet(
     131220
     """
     side, kernel = _checks.count("side", side), _checks.count("kernel", kernel)
-    width, dropout = _checks.count("width", width), _probability("dropout", dropout)
+    width, dropout = _checks.count("width", width), _checks.fraction("dropout", dropout)
     layers: list[nn.Module] = []
     fans, sizes = _pair("channels", channels, _checks.count), _pair("pools", pools, _checks.count)
     left, fan_in = side, 1
@@ -205,14 +205,13 @@ def all_cnn(
     1667146
     """
     first, second = _pair("widths", widths, _checks.count)
-    image, hidden = _pair("dropouts", dropouts, _probability)
+    image, hidden = _pair("dropouts", dropouts, _checks.fraction)
     fans = (_checks.count("colors", colors), *[first] * 3, *[second] * 5)
     layers: list[nn.Module] = [nn.Dropout(image)]
     for k, (fan_in, fan_out) in enumerate(pairwise(fans)):
         thins = k in (2, 5)
         layers.append(nn.Conv2d(fan_in, fan_out, 3, stride=1 + thins, padding=1))
-        layers += [nn.ReLU(), nn.BatchNorm2d(fan_out)]
-        layers += [nn.Dropout(hidden)] * thins
+        layers += [nn.ReLU(), nn.BatchNorm2d(fan_out), *[nn.Dropout(hidden)] * thins]
     return nn.Sequential(*layers, nn.Conv2d(second, 10, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 
@@ -282,15 +281,7 @@ def parameter_counts(model: nn.Module) -> ParameterCounts:
     return ParameterCounts(**counts)
 
 
-def _probability(name: str, value: float) -> float:
-    """A probability below one."""
-    found = _checks.nonnegative(name, value)
-    if found >= 1.0:
-        _checks.reject(name, f"{found:g}", f"0 <= {name} < 1", "keep some of the activations")
-    return found
-
-
-def _pair(name: str, values: object, check: Callable[[str, float], Number]) -> list[Number]:
+def _pair(name: str, values: object, check: Callable[[str, Any], Number]) -> list[Number]:
     """Two numbers, each as ``check(name, number)`` returns it."""
     found = _checks.array(name, values)
     _checks.shape(name, found, (2,), f"pass two numbers as {name}")

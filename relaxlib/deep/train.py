@@ -3,7 +3,7 @@ r"""Train a network on labeled images and keep one row of results for each finis
     python -m relaxlib.deep.train --model small_fc --optimizer entropy_sgd --seeds 6 --epochs 10
 
 adds six rows to ``runs/training.jsonl``, one JSON object in each line. A run is model, optimizer,
-seed and everything else in `runs.Run`; one that has its row already is not repeated. Kill the
+seed and everything else in `Run`; one that has its row already is not repeated. Kill the
 command at any moment and repeat it: it goes on from the last checkpoint, and on the same CPU with
 the same number of threads it ends at the same weights, bit for bit.
 
@@ -21,29 +21,29 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import compress
 from pathlib import Path
+from typing import Any
 
 import torch
 from tqdm import tqdm
 
 from relaxlib import _checks
+from relaxlib.deep._training import command
+from relaxlib.deep._training.checkpoints import load, save
 from relaxlib.deep._training.evaluation import evaluate, refresh_batch_norm
 from relaxlib.deep._training.runs import Run, add_row, optimizers, rows
 from relaxlib.deep._training.trainer import Trainer
-from relaxlib.deep.nets import NETWORKS
 
-__all__ = ["Run", "add_row", "evaluate", "refresh_batch_norm", "rows", "train"]
-
-DEVICES = "cpu", "cuda"
+__all__ = ["Run", "evaluate", "refresh_batch_norm", "rows", "train"]
 
 
 def train(
     runs: Sequence[Run], *, device: str = "cpu", folder: Path | str = "runs", save_every: float = 30
-) -> list[dict[str, object]]:
+) -> list[dict[str, Any]]:
     """Train, from the last checkpoint on if there is one.
 
     Parameters
@@ -75,19 +75,28 @@ def train(
     ArithmeticError
         If a loss is not finite; the message names the seed and the back-propagation.
     """
-    runs = _together(runs)
-    _checks.choice("device", device, DEVICES if torch.cuda.is_available() else DEVICES[:1])
+    _check_together(runs)
+    _checks.choice("device", device, ("cpu", "cuda")[: 1 + torch.cuda.is_available()])
     save_every = _checks.nonnegative("save_every", save_every)
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    ends = [folder / f"{run.name(device)}.pt" for run in runs]
-    if any("row" not in _load(path) for path in ends):
-        _train(runs, device, ends, save_every)
-    return [_load(path)["row"] for path in ends]
+    ends = [Path(folder, f"{run.name(device)}.pt") for run in runs]
+    if any("row" not in load(path) for path in ends):
+        checkpoint = _checkpoint(runs, ends)
+        with torch.random.fork_rng(devices=["cuda"] if device == "cuda" else []):
+            trainer = Trainer(runs, torch.device(device))
+            if saved := load(checkpoint):
+                trainer.load(saved)
+            _finish(trainer, checkpoint, save_every)
+            results = trainer.results()
+        for path, result in zip(ends, results, strict=True):
+            if "row" not in load(path):
+                save(path, result)
+        if checkpoint not in ends:
+            checkpoint.unlink(missing_ok=True)
+    return [load(path)["row"] for path in ends]
 
 
-def _together(runs: Sequence[Run]) -> list[Run]:
-    """Runs that differ in their seeds, and in nothing else."""
+def _check_together(runs: Sequence[Run]) -> None:
+    """Reject runs that differ in more than their seeds."""
     _checks.kind("runs", runs, Sequence)
     for run in runs:
         _checks.kind("run", run, Run)
@@ -97,60 +106,36 @@ def _together(runs: Sequence[Run]) -> list[Run]:
     if any(replace(run, seed=runs[0].seed) != runs[0] for run in runs):
         need = "runs that differ in their seeds only"
         _checks.reject("runs", "mixed", need, "train the others by themselves")
-    return list(runs)
 
 
-def _train(runs: list[Run], device: str, ends: list[Path], save_every: float) -> None:
-    """Train what has not ended."""
-    together = hashlib.sha256(" ".join(path.stem for path in ends).encode()).hexdigest()[:10]
-    name = f"{runs[0].model}-{runs[0].optimizer}-{runs[0].seed}to{runs[-1].seed}-{together}.pt"
-    checkpoint = ends[0] if len(runs) == 1 else ends[0].with_name(name)
-    with torch.random.fork_rng(devices=["cuda"] if device == "cuda" else []):
-        trainer = Trainer(runs, torch.device(device))
-        if saved := _load(checkpoint):
-            trainer.load(saved)
-        _finish(trainer, checkpoint, save_every)
-        results = trainer.results()
-    for path, result in zip(ends, results, strict=True):
-        if "row" not in _load(path):
-            _write(path, result)
-    if len(runs) > 1:
-        checkpoint.unlink(missing_ok=True)
+def _checkpoint(runs: Sequence[Run], ends: list[Path]) -> Path:
+    """Where the state is kept: of one run in its own file, of several in another."""
+    if len(runs) == 1:
+        return ends[0]
+    digest = hashlib.sha256(" ".join(path.stem for path in ends).encode()).hexdigest()[:10]
+    name = f"{runs[0].model}-{runs[0].optimizer}-{runs[0].seed}to{runs[-1].seed}-{digest}.pt"
+    return ends[0].with_name(name)
 
 
 def _finish(trainer: Trainer, checkpoint: Path, save_every: float) -> None:
     """All steps that are left, with a bar and checkpoints."""
     name = checkpoint.stem.rpartition("-")[0]
-    bar = tqdm(total=trainer.total, initial=trainer.step, desc=name, disable=None)
+    bar = tqdm(trainer.batches(), name, trainer.total, initial=trainer.step, disable=None)
     clock = time.monotonic()
-    with bar:
-        for inputs, targets in trainer.batches():
-            trainer.advance(inputs, targets)
-            bar.update()
-            if trainer.step % trainer.per_epoch == 0:
-                errors = [curve[-1]["validation error"] for curve in trainer.curves]
-                bar.set_postfix_str("error " + ", ".join(f"{error:.2f} %" for error in errors))
-            if time.monotonic() - clock >= save_every:
-                trainer.inspect()
-                trainer.seconds += time.monotonic() - clock
-                clock = time.monotonic()
-                _write(checkpoint, trainer.state())
+    for batch in bar:
+        trainer.advance(*batch)
+        if trainer.step % trainer.per_epoch == 0:
+            errors = [curve[-1]["validation error"] for curve in trainer.curves]
+            bar.set_postfix_str("error " + ", ".join(f"{error:.2f} %" for error in errors))
+        if time.monotonic() - clock >= save_every:
+            trainer.inspect()
+            trainer.seconds += time.monotonic() - clock
+            clock = time.monotonic()
+            save(checkpoint, trainer.state())
     trainer.seconds += time.monotonic() - clock
 
 
-def _load(path: Path) -> dict[str, object]:
-    """What a file holds; nothing if there is none."""
-    return torch.load(path, map_location="cpu") if path.exists() else {}
-
-
-def _write(path: Path, content: dict[str, object]) -> None:
-    """Replace a file at once, so that a kill leaves the old one or the new one."""
-    fresh = path.with_suffix(".new")
-    torch.save(content, fresh)
-    os.replace(fresh, path)
-
-
-def _setting(text: str) -> tuple[str, object]:
+def _setting(text: str) -> tuple[str, Any]:
     """Read ``name=value``; a value that is not JSON is a word."""
     name, equals, value = text.partition("=")
     if not equals:
@@ -163,42 +148,37 @@ def _setting(text: str) -> tuple[str, object]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train as the command line says; see ``--help``."""
-    parser = argparse.ArgumentParser(prog="python -m relaxlib.deep.train", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--model", required=True, help=", ".join(NETWORKS))
-    parser.add_argument("--optimizer", required=True, help=", ".join(optimizers()))
-    parser.add_argument("--seeds", type=int, default=1, help="train with seeds 0, 1, ...")
-    parser.add_argument("--epochs", type=int, default=1, help="effective epochs")
-    parser.add_argument("--batch-size", type=int, default=128)
-    parser.add_argument("--drop-every", type=int, default=0, help="epochs between drops of lr")
-    parser.add_argument("--drop-factor", type=float, default=5.0, help="what lr is divided by")
-    parser.add_argument("--scoping", type=float, default=0.0, help="part by which gamma shrinks")
-    words = {"nargs": "*", "action": "extend", "type": _setting, "default": []}
-    parser.add_argument("--set", **words, metavar="NAME=VALUE", help="of the optimizer")
-    parser.add_argument("--batched", action="store_true", help="train all seeds in one sweep")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    parser.add_argument("--threads", type=int, help="of torch on the CPU")
-    parser.add_argument("--folder", type=Path, default=Path("runs"))
-    parser.add_argument("--save-every", type=float, default=30.0, help="seconds")
+    parser = command.parser("python -m relaxlib.deep.train", __doc__)
+    add = parser.add_argument
+    add("--optimizer", required=True, help=", ".join(optimizers()))
+    add("--seeds", type=int, default=1, help="train with seeds 0, 1, ...")
+    add("--epochs", type=int, default=1, help="effective epochs")
+    add("--batch-size", type=int, default=128)
+    add("--drop-every", type=int, default=0, help="epochs between drops of lr")
+    add("--drop-factor", type=float, default=5.0, help="what lr is divided by")
+    add("--scoping", type=float, default=0.0, help="part by which gamma shrinks")
+    of_the_optimizer: dict[str, Any] = {"nargs": "*", "action": "extend", "type": _setting}
+    add("--set", **of_the_optimizer, default=[], metavar="NAME=VALUE", help="of the optimizer")
+    add("--batched", action="store_true", help="train all seeds in one sweep")
+    add("--device", default="cpu", help="cpu or cuda")
+    add("--threads", type=int, help="of torch on the CPU")
+    add("--folder", type=Path, default=Path("runs"))
+    add("--save-every", type=float, default=30.0, help="seconds")
     given = vars(parser.parse_args(arguments))
     seeds, batched, threads = (given.pop(name) for name in ("seeds", "batched", "threads"))
     options = {name: given.pop(name) for name in ("device", "folder", "save_every")}
     settings = dict(given.pop("set"))
     log = options["folder"] / "training.jsonl"
-    try:
+    with command.in_words():
         if threads is not None:
             torch.set_num_threads(_checks.count("threads", threads))
         seeds = range(_checks.count("seeds", seeds))
         runs = [Run(seed=seed, settings=settings, **given) for seed in seeds]
         for group in [runs] if batched else [[run] for run in runs]:
             known = rows(log)
-            missing = [run for run in group if run.find(known) is None]
-            if missing:
-                trained = train(group, **options)
-                for run in missing:
-                    add_row(log, run.find(trained))
-    except (ValueError, ArithmeticError) as error:
-        raise SystemExit(f"error: {error}") from error
+            new = [run.find(known) is None for run in group]
+            for row in compress(train(group, **options) if any(new) else [], new):
+                add_row(log, row)
 
 
 if __name__ == "__main__":

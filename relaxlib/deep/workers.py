@@ -12,13 +12,14 @@ ends the others at once; if one is silent, they end themselves after `PATIENCE`.
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
 import os
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,16 +28,19 @@ from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
 from relaxlib import _checks
-from relaxlib.deep._training.evaluation import CHUNK, evaluate, refresh_batch_norm
+from relaxlib.deep._processes import all_present, place
+from relaxlib.deep._training import command
+from relaxlib.deep._training.checkpoints import load, save
+from relaxlib.deep._training.evaluation import at_weights, judged, reject_loss
+from relaxlib.deep._training.runs import mended
+from relaxlib.deep._training.trainer import initial
 from relaxlib.deep.data import DATA, Examples
 from relaxlib.deep.nets import NETWORKS
 from relaxlib.deep.optim import ElasticSGD, worker_seed
-from relaxlib.deep.optim._elastic import all_present
 
 __all__ = ["work"]
 
 PATIENCE = timedelta(seconds=50)  # how long a worker waits for the others
-RESULTS = "training loss", "training error", "validation loss", "validation error"
 
 
 def batches(
@@ -70,12 +74,10 @@ def batches(
     >>> [next(stream).targets.tolist() for _ in range(3)][2] == next(later).targets.tolist()
     True
     """
-    step = start
-    while True:
+    for step in count(start):
         drawn = np.random.default_rng([seed, rank, step])
         share = torch.as_tensor(drawn.integers(len(examples.targets), size=batch_size))
         yield Examples(*(part[share.to(part.device)] for part in examples))
-        step += 1
 
 
 def back_propagate(model: nn.Module, batch: Examples, *key: int) -> torch.Tensor:
@@ -108,16 +110,16 @@ def work(
     steps: int,
     batch_size: int = 64,
     seed: int = 0,
-    settings: dict[str, object] | None = None,
+    settings: dict[str, Any] | None = None,
     checkpoint: Path | str = "runs/elastic.pt",
     save_every: int = 50,
-) -> dict[str, object] | None:
+) -> dict[str, float] | None:
     """Do one worker's part of the job, in the default group of `torch.distributed`.
 
     Parameters
     ----------
     model : str
-        A name in `nets.NETWORKS`.
+        A name in `NETWORKS`.
     steps : int
         Back-propagations of each worker, those before the checkpoint included.
     batch_size : int
@@ -152,77 +154,62 @@ def work(
     save_every = _checks.count("save_every", save_every)
     rank = distributed.get_rank()
     device = torch.device("cuda" if distributed.get_backend() == "nccl" else "cpu")
-    torch.manual_seed(seed)
-    network = NETWORKS[model].build().to(device)
-    try:
+    network = initial(model, seed, device)
+    with mended("ElasticSGD", settings, TypeError):
         optimizer = ElasticSGD(network.parameters(), seed=seed, **(settings or {}))
-    except TypeError as error:
-        need = f"what ElasticSGD takes ({error})"
-        _checks.reject("settings", _checks.shown(settings), need, "mend them")
     _load(Path(checkpoint), network, optimizer)
     training, validation = (part.to(device) for part in DATA[NETWORKS[model].data]())
     done = optimizer.back_propagations
     stream = batches(training, batch_size, seed=seed, rank=rank, start=done)
-    steps_left = range(done + 1, steps + 1)
-    for step in tqdm(steps_left, desc=model, disable=True if rank else None):
+    for step in tqdm(range(done + 1, steps + 1), desc=model, disable=True if rank else None):
         loss = back_propagate(network, next(stream), seed, rank, step)
         optimizer.step()
         meetings = optimizer.param_groups[0]["outer_step"]
         if step == steps or (optimizer.synchronized and meetings % save_every == 0):
             if not loss.isfinite():
-                raise ArithmeticError(
-                    f"the loss of rank {rank} is not finite at back-propagation {step} of {steps}:"
-                    f" need a stable method; try a smaller inner_lr"
-                )
+                reject_loss(f"rank {rank}", step, steps, "inner_lr")
             _save(Path(checkpoint), network, optimizer)
     if rank:
         return None
-    with optimizer.at_x():
-        refresh_batch_norm(network, training.inputs.split(CHUNK))
-        found = evaluate(network, training) + evaluate(network, validation)
-    return dict(zip(RESULTS, found, strict=True))
+    with at_weights(optimizer, network, training.inputs):
+        return judged(network, training, validation)
 
 
 def _load(checkpoint: Path, network: nn.Module, optimizer: ElasticSGD) -> None:
     """Go on from a checkpoint if there is one."""
-    if checkpoint.exists():
-        states = torch.load(checkpoint, map_location="cpu")["workers"]
-        workers = distributed.get_world_size()
+    if saved := load(checkpoint):
+        states, (rank, workers) = saved["workers"], place()
         if len(states) != workers:
             need = f"{len(states)} workers as in {checkpoint}"
             _checks.reject("workers", workers, need, "start as many, or name another file")
-        for part, state in zip((network, optimizer), states[distributed.get_rank()], strict=True):
-            part.load_state_dict(state)
+        network.load_state_dict(states[rank][0])
+        optimizer.load_state_dict(states[rank][1])
 
 
 def _save(checkpoint: Path, network: nn.Module, optimizer: ElasticSGD) -> None:
-    """Let rank 0 write all workers and x; a kill leaves the old file or the new one."""
+    """Let rank 0 write all workers and x."""
     own = io.BytesIO()
     torch.save([network.state_dict(), optimizer.state_dict()], own)
-    first = distributed.get_rank() == 0
-    found = [None] * distributed.get_world_size() if first else None
+    rank, workers = place()
+    found: list[Any] = [None] * workers
     with all_present():
-        distributed.gather_object(own.getvalue(), found)
-    if first:
-        workers = [torch.load(io.BytesIO(other), map_location="cpu") for other in found]
-        checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        fresh = checkpoint.with_suffix(".new")
+        distributed.gather_object(own.getvalue(), None if rank else found)
+    if rank == 0:
+        states = [torch.load(io.BytesIO(other), map_location="cpu") for other in found]
         with optimizer.at_x():
-            torch.save({"workers": workers, "x": network.state_dict()}, fresh)
-        os.replace(fresh, checkpoint)
+            save(checkpoint, {"workers": states, "x": network.state_dict()})
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Do the part of the process that torchrun has started; see ``--help``."""
-    parser = argparse.ArgumentParser(prog="torchrun -m relaxlib.deep.workers", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--model", required=True, help=", ".join(NETWORKS))
-    parser.add_argument("--steps", type=int, required=True, help="back-propagations of a worker")
-    parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--settings", type=json.loads, default={}, help="of ElasticSGD, as JSON")
-    parser.add_argument("--checkpoint", type=Path, default=Path("runs/elastic.pt"))
-    parser.add_argument("--save-every", type=int, default=50, help="meetings")
+    parser = command.parser("torchrun -m relaxlib.deep.workers", __doc__)
+    add = parser.add_argument
+    add("--steps", type=int, required=True, help="back-propagations of a worker")
+    add("--batch-size", type=int, default=64)
+    add("--seed", type=int, default=0)
+    add("--settings", type=json.loads, default={}, help="of ElasticSGD, as JSON")
+    add("--checkpoint", type=Path, default=Path("runs/elastic.pt"))
+    add("--save-every", type=int, default=50, help="meetings")
     given = vars(parser.parse_args(arguments))
     if not distributed.is_available() or "RANK" not in os.environ:
         parser.error("start it by torchrun")
@@ -230,10 +217,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     backend = "nccl" if torch.cuda.is_available() else "gloo"
     distributed.init_process_group(backend, timeout=PATIENCE)
-    try:
+    with command.in_words():
         row = work(**given)
-    except (ValueError, ArithmeticError, ConnectionError) as error:
-        raise SystemExit(f"error: {error}") from error
     distributed.destroy_process_group()
     if row:
         print(json.dumps(row))

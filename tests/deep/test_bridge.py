@@ -3,13 +3,18 @@
 import numpy as np
 import pytest
 import torch
+from torch.nn.utils import parameters_to_vector
 
-from relaxlib.deep.bridge import finite_sum, flat_weights
+from relaxlib.deep.bridge import finite_sum
 from relaxlib.sgd import noise_rank
 
 
 def cross_entropy(outputs, targets):
     return torch.nn.functional.cross_entropy(outputs, targets)
+
+
+def flat_weights(model):
+    return parameters_to_vector(model.parameters()).detach().numpy()
 
 
 @pytest.fixture(scope="module")

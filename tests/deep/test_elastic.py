@@ -1,12 +1,9 @@
 """Workers in one process against formulas, and in two processes against those in one."""
 
-import copy
-import io
 import math
 import os
 import subprocess
 import sys
-import time
 
 import elastic_worker
 import numpy as np
@@ -14,6 +11,7 @@ import pytest
 import torch
 from elastic_worker import LOCAL, SETTINGS, back_propagate, groups, network, weights
 from scipy.linalg import solve_discrete_lyapunov
+from small_training import normals
 from torch import distributed, nn
 
 from relaxlib.deep.optim import (
@@ -24,7 +22,6 @@ from relaxlib.deep.optim import (
     elastic_update,
     worker_seed,
 )
-from relaxlib.deep.optim._noise import add_normals_
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 DOUBLE = torch.float64
@@ -118,7 +115,8 @@ def plain(settings, steps, workers=3):
                 gradient = gradient + s["inner_momentum"] * velocity[i, k]
                 y.data -= 0.1 * (gradient + (y.data - x[k]) / s["gamma"])
                 deviation = math.sqrt(2 * 0.1 * s["temperature"])
-                add_normals_(y, deviation, key=(worker_seed(s["seed"], i), k), count=step)
+                own = {"seed": worker_seed(s["seed"], i), "number": k, "count": step}
+                y.data += deviation * normals(y.detach(), **own)
                 mean[i, k] = (1 - fresh) * mean[i, k] + fresh * y.detach()
         if (step + 1) % s["inner_steps"] == 0:
             for k in range(len(x)):
@@ -243,46 +241,6 @@ def test_workers_tied_to_their_mean_sample(workers, gamma):
     assert x.var().item() == pytest.approx(exact, rel=4 * math.sqrt(2 / size))
 
 
-def test_both_doors_lead_to_the_same_weights():
-    one, two = team(), team()
-    count = [0]
-
-    def closure():
-        losses = [back_propagate(model, rank, count[0]) for rank, model in enumerate(one[0])]
-        count[0] += 1
-        return losses[0].item()
-
-    losses = [one[1].step(closure) for _ in range(4)]
-    train(*two, 12)
-    assert torch.equal(everything(*one), everything(*two))
-    assert count[0] == 12 == one[1].back_propagations
-    assert losses[0] == back_propagate(network(), 0, 0).item()
-
-
-@pytest.mark.parametrize("done", [0, 2, 3, 7])
-def test_it_resumes_bit_for_bit_also_within_a_loop(done):
-    models, replicas = team()
-    train(models, replicas, done)
-    file = io.BytesIO()
-    torch.save([part.state_dict() for part in (*models, replicas)], file)
-    train(models, replicas, 5, start=done)
-    file.seek(0)
-    fresh = team(lr=0.9, seed=1)
-    for part, state in zip((*fresh[0], fresh[1]), torch.load(file), strict=True):
-        part.load_state_dict(state)
-    train(*fresh, 5, start=done)
-    assert torch.equal(everything(*fresh), everything(models, replicas))
-
-
-def test_copies_go_on_alike():
-    pair = team()
-    train(*pair, 4)
-    twin = copy.deepcopy(pair)
-    train(*pair, 4, start=4)
-    train(*twin, 4, start=4)
-    assert torch.equal(everything(*twin), everything(*pair))
-
-
 def test_x_is_seen_at_any_time_and_workers_stay():
     models, replicas = team()
     start = weights(models[0])
@@ -300,38 +258,6 @@ def test_x_is_seen_at_any_time_and_workers_stay():
             assert (after - start).norm() > 1e-3  # at the end of a loop it is not at x
             with replicas.at_x():
                 assert (weights(models[1]) - after).norm() > 1e-3
-
-
-def test_after_a_failure_workers_start_from_x():
-    models, replicas = team()
-    train(models, replicas, 3)
-    with replicas.at_x():
-        x = weights(models[0])
-    with pytest.raises(KeyboardInterrupt):
-        replicas.step(lambda: (_ for _ in ()).throw(KeyboardInterrupt))
-    assert all(torch.equal(weights(model), x) for model in models)
-    assert replicas.back_propagations == 3
-
-
-def test_parameters_without_gradient_rest():
-    models, replicas = team()
-    start = weights(models[0])
-    for model in models:
-        model[2].requires_grad_(False)
-    train(models, replicas, 4)
-    for row in everything(models, replicas):
-        assert (row != start).nonzero().flatten().tolist() == list(range(20))
-
-
-def test_gamma_shrinks_from_meeting_to_meeting():
-    models, replicas = team()
-    scoping, values = Scoping(replicas, factor=0.5, minimum=0.1), []
-    for step in range(9):
-        train(models, replicas, 1, start=step)
-        scoping.step()
-        values.append(scoping.get_last_value())
-    assert [value[0] for value in values] == [0.5] * 2 + [0.25] * 3 + [0.125] * 3 + [0.1]
-    assert len(values[0]) == 3
 
 
 def test_all_replicas_start_from_the_first():
@@ -387,28 +313,6 @@ def test_replicas_of_different_settings_are_rejected():
     replicas.param_groups[1]["lr"] = 0.1
     with pytest.raises(ValueError, match=r"lr = 0.1: need 0.3 as in the first group"):
         train(models, replicas, 1)
-
-
-@pytest.mark.parametrize(
-    ("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float16, 1e-2), (torch.bfloat16, 1e-1)]
-)
-def test_other_precisions_are_close_to_double(dtype, tolerance):
-    """Of a parabola and its center, with all kinds of momentum, but without noise."""
-    places = []
-    for precision in (DOUBLE, dtype):
-        models = [Point(size=3).to(precision) for _ in range(2)]
-        replicas = Replicas(models, **SETTINGS | {"temperature": 0.0})
-        advance(models, replicas, 7)
-        assert models[0].weight.dtype == precision
-        places.append(torch.stack([models[1].weight.detach(), center(models, replicas)]).double())
-    torch.testing.assert_close(*places, rtol=0.0, atol=tolerance)
-    assert (places[0] < 0.9).all()
-
-
-def test_settings_are_those_of_entropy_sgd():
-    for settings, message in (({"gamma": 0.01}, "inner_lr/gamma = 10"), ({"lr": -1.0}, "lr = -1")):
-        with pytest.raises(ValueError, match=message):
-            ElasticSGD([nn.Parameter(torch.zeros(1))], **settings)
 
 
 def test_a_group_of_one_process_is_none(tmp_path):
@@ -479,9 +383,8 @@ def test_two_processes_equal_two_replicas(tmp_path):
         subprocess.Popen([sys.executable, script, str(rank), tmp_path], env=environment)
         for rank in range(2)
     ]
-    deadline = time.monotonic() + 55
     try:
-        codes = [process.wait(timeout=deadline - time.monotonic()) for process in started]
+        codes = [process.wait(timeout=55) for process in started]
     finally:
         for process in started:
             process.kill()
@@ -504,6 +407,5 @@ def test_two_processes_equal_two_replicas(tmp_path):
     for name, message in messages.items():
         assert found[0][name].startswith(message)
         assert found[1][name] == found[0][name]
-    error, seconds = torch.load(tmp_path / "lost.pt")
+    error = torch.load(tmp_path / "lost.pt")
     assert error.startswith("rank 0 has lost others of 2 workers: need all of them")
-    assert seconds < 30

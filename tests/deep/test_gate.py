@@ -1,7 +1,5 @@
 """Entropy-SGD with a gate before the step of the weights."""
 
-import copy
-
 import pytest
 import torch
 
@@ -35,10 +33,15 @@ def test_an_open_gate_changes_nothing(averaging):
 
 def prediction(x, curvature, averaging):
     """Delta and the step on f = curvature x^2 / 2, by hand."""
+    return predicted(x, lambda y: curvature * y, averaging)
+
+
+def predicted(x, gradient, averaging):
+    """The same for three gradients in a row."""
     y = mean = x
     slopes = []
     for _ in range(3):
-        slopes.append(curvature * y)
+        slopes.append(gradient(y))
         y = y - 0.1 * (slopes[-1] + (y - x) / 0.5)
         mean = averaging * mean + (1 - averaging) * y
     slope = slopes[0]
@@ -49,16 +52,26 @@ def prediction(x, curvature, averaging):
 
 
 @pytest.mark.parametrize("curvature", [1.0, 9.0, -1.0])
-def test_the_prediction_is_the_formula(curvature):
+def test_a_step_is_that_of_entropy_sgd_or_none(curvature):
     x = parameter(1.3)
     optimizer = GatedEntropySGD([x], averaging=0.75, **QUIET)
-    seen = []
-    change = optimizer._change
-    optimizer._change = lambda *arguments: seen.append(0.5 * change(*arguments)) or seen[-1]
     descend(optimizer, lambda: curvature * (x**2).sum() / 2, 3)
     delta, step = prediction(1.3, curvature, 0.75)
-    assert seen == [pytest.approx(delta, rel=1e-12)]
     assert x.item() == pytest.approx(1.3 + step * (delta < 0), rel=1e-12)
+
+
+def test_the_gate_opens_where_the_formula_is_negative():
+    """For three random slopes in a row, whatever their loss: in half of all cases or so."""
+    slopes = torch.randn(400, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    opened = []
+    for row in slopes.tolist():
+        x, once, again = parameter(0.0), iter(row), iter(row)
+        optimizer = GatedEntropySGD([x], averaging=0.75, **QUIET)
+        descend(optimizer, lambda x=x, once=once: next(once) * x.sum(), 3)
+        delta, _ = predicted(0.0, lambda y, again=again: next(again), 0.75)
+        opened.append(optimizer.param_groups[0]["opened"] == 1)
+        assert opened[-1] == (delta < 0.0)
+    assert 100 < sum(opened) < 390
 
 
 def test_a_closed_gate_leaves_the_weights_where_they_are():
@@ -88,52 +101,6 @@ def test_each_group_has_a_gate():
     assert [group["opened"] for group in optimizer.param_groups] == [0, 1]
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_resumes_bit_for_bit_in_the_middle_of_a_loop(dtype):
-    torch.manual_seed(3)
-    model = torch.nn.Linear(4, 3).to(dtype)
-    batches = torch.randn(40, 8, 4, dtype=dtype)
-    make = lambda model: GatedEntropySGD(model.parameters(), seed=5, temperature=1e-3)  # noqa: E731
-
-    def go(model, optimizer, batches):
-        for batch in batches:
-            optimizer.zero_grad()
-            (model(batch) ** 2).mean().backward()
-            optimizer.step()
-
-    whole = copy.deepcopy(model)
-    go(whole, make(whole), batches)
-    first = make(model)
-    go(model, first, batches[:13])
-    second = make(model)
-    second.load_state_dict(copy.deepcopy(first.state_dict()))
-    go(model, second, batches[13:])
-    for one, other in zip(whole.parameters(), model.parameters(), strict=True):
-        assert torch.equal(one, other)
-
-
-def test_both_doors_agree():
-    ends = []
-    for closes in (False, True):
-        x = parameter(1.0, 3.0)
-        optimizer = GatedEntropySGD([x], seed=1, temperature=0.1, gamma=1.0)
-
-        def closure(x=x, optimizer=optimizer):
-            optimizer.zero_grad()
-            loss = (x**4).sum() / 4 - x.sum()
-            loss.backward()
-            return loss
-
-        for _ in range(2 if closes else 40):
-            if closes:
-                optimizer.step(closure)
-            else:
-                closure()
-                optimizer.step()
-        ends.append(x.detach().clone())
-    assert torch.equal(*ends)
-
-
 def test_steps_are_counted_from_the_start_in_each_group():
     optimizer = GatedEntropySGD([parameter(1.0)])
     optimizer.add_param_group({"params": [parameter(1.0)]})
@@ -145,8 +112,3 @@ def test_steps_are_counted_from_the_start_in_each_group():
 def test_there_is_no_momentum_of_x():
     with pytest.raises(TypeError, match="momentum"):
         GatedEntropySGD([parameter(1.0)], momentum=0.9)
-
-
-def test_bad_settings_are_refused():
-    with pytest.raises(ValueError, match=r"inner_lr/gamma = 10: need"):
-        GatedEntropySGD([parameter(1.0)], gamma=0.01)

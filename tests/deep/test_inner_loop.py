@@ -1,4 +1,4 @@
-"""The two doors, interruptions, a look at the weights within a loop, and resuming anywhere."""
+"""What all optimizers with an inner loop do: doors, interruptions, resuming, groups, precisions."""
 
 import copy
 import io
@@ -6,11 +6,11 @@ import pickle
 
 import pytest
 import torch
-from small_training import Training, every_method, every_precision, one_weight, rejected
+from small_training import METHODS, Training, every_method, every_precision, one_weight, rejected
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from relaxlib.deep.optim import HJ, EntropySGD, Heat
+from relaxlib.deep.optim import HJ, ElasticSGD, EntropySGD, Heat, Replicas, Scoping
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -30,8 +30,7 @@ def test_both_doors_lead_to_the_same_weights(method, dtype):
 @every_method
 def test_a_closure_is_called_once_for_each_inner_step(method):
     training = Training(method)
-    reference = Training(method)
-    first = reference.loss().item()
+    first = Training(method).losses()[0].item()
     loss = training.optimizer.step(training.closure)
     assert loss.item() == first  # at x, on the first batch
     training.optimizer.step(training.closure)
@@ -69,23 +68,31 @@ def test_a_closure_needs_no_gradients_switched_on():
 
 @every_method
 @every_precision
-@pytest.mark.parametrize("done", [4, 6, 12])
+@pytest.mark.parametrize("done", [0, 4, 6, 12])
 def test_it_resumes_bit_for_bit_also_within_a_loop(method, dtype, done):
     training = Training(method, dtype)
     training.micro_steps(done)
-    parts = training.model, training.optimizer
     file = io.BytesIO()
-    torch.save(([part.state_dict() for part in parts], training.batches.get_state()), file)
+    states = [part.state_dict() for part in (*training.models, training.optimizer)]
+    torch.save((states, training.batches.get_state()), file)
     training.micro_steps(7)
     file.seek(0)
     states, batches = torch.load(file)
-    fresh = Training(method, dtype)
-    for part, state in zip((fresh.model, fresh.optimizer), states, strict=True):
+    fresh = Training(method, dtype, lr=0.9)
+    for part, state in zip((*fresh.models, fresh.optimizer), states, strict=True):
         part.load_state_dict(state)
     fresh.batches.set_state(batches)
     fresh.micro_steps(7)
     assert torch.equal(fresh.weights(), training.weights())
+    assert torch.equal(fresh.center(), training.center())
     assert fresh.optimizer.back_propagations == done + 7
+
+
+def hand_over(source, target):
+    """Let one training go on from where another is."""
+    pairs = zip((*source.models, source.optimizer), (*target.models, target.optimizer), strict=True)
+    for one, other in pairs:
+        other.load_state_dict(one.state_dict())
 
 
 @every_method
@@ -93,8 +100,7 @@ def test_twins_of_one_state_go_their_own_ways(method):
     """What was loaded shares no tensor with its source."""
     source, twin = Training(method), Training(method)
     source.micro_steps(5)
-    twin.model.load_state_dict(source.model.state_dict())
-    twin.optimizer.load_state_dict(source.optimizer.state_dict())
+    hand_over(source, twin)
     before = copy.deepcopy(source.optimizer.state_dict()["state"])
     twin.micro_steps(4)
     torch.testing.assert_close(source.optimizer.state_dict()["state"], before, rtol=0, atol=0)
@@ -104,15 +110,15 @@ def test_twins_of_one_state_go_their_own_ways(method):
 def test_a_state_goes_on_in_another_precision(method):
     single, double = Training(method), Training(method, torch.float64)
     single.micro_steps(5)
-    double.model.load_state_dict(single.model.state_dict())
-    double.optimizer.load_state_dict(single.optimizer.state_dict())
+    hand_over(single, double)
     tensors = [entry for state in double.optimizer.state.values() for entry in state.values()]
     assert {entry.dtype for entry in tensors if torch.is_tensor(entry)} == {torch.float64}
     inputs, targets = torch.randn(8, 3), torch.arange(8) % 2
     for _ in range(4):
         for training in (single, double):
             training.optimizer.zero_grad()
-            cross_entropy(training.model(inputs.to(training.dtype)), targets).backward()
+            for model in training.models:
+                cross_entropy(model(inputs.to(training.dtype)), targets).backward()
             training.optimizer.step()
     assert double.weights().dtype == torch.float64
     torch.testing.assert_close(double.weights().float(), single.weights(), rtol=0, atol=1e-6)
@@ -152,9 +158,8 @@ def test_a_state_of_something_else_is_rejected(source, message):
 def test_copies_go_on_alike(method, twin_of):
     training = Training(method)
     training.micro_steps(5)
-    parts = twin_of((training.model, training.optimizer))
     twin = Training(method)
-    twin.model, twin.optimizer = parts
+    twin.models, twin.optimizer = twin_of((training.models, training.optimizer))
     twin.batches.set_state(training.batches.get_state())
     training.micro_steps(4)
     twin.micro_steps(4)
@@ -167,7 +172,7 @@ def test_copies_go_on_alike(method, twin_of):
 def test_an_interrupted_loop_leaves_the_weights(method, failure, calls):
     training = Training(method)
     training.optimizer.step(training.closure)
-    start, target = training.weights(), training.drawn + calls
+    center, target = training.center(), training.drawn + calls
 
     def closure():
         if training.drawn + 1 == target:
@@ -176,9 +181,12 @@ def test_an_interrupted_loop_leaves_the_weights(method, failure, calls):
 
     with pytest.raises(failure):
         training.optimizer.step(closure)
-    assert torch.equal(training.weights(), start)
+    assert torch.equal(training.weights(), center)  # workers on springs start from x again
+    assert torch.equal(training.center(), center)
     assert training.optimizer.synchronized
     assert training.optimizer.back_propagations == training.inner_steps
+    if isinstance(training.optimizer, ElasticSGD):
+        return
     calm = Training(method)
     calm.optimizer.step(calm.closure)
     calm.batches.set_state(training.batches.get_state())
@@ -191,21 +199,23 @@ def test_an_interrupted_loop_leaves_the_weights(method, failure, calls):
 def test_the_weights_can_be_seen_within_a_loop(method):
     training = Training(method)
     training.micro_steps(training.inner_steps)
-    start = training.weights()
+    center = training.center()
     assert training.optimizer.synchronized
+    stays_away = isinstance(training.optimizer, ElasticSGD)  # also where the workers have met
+    assert torch.equal(training.weights(), center) is not stays_away
     training.micro_steps(2)
     inner = training.weights()
     assert not training.optimizer.synchronized
     with training.optimizer.at_x():
-        assert torch.equal(training.weights(), start)
+        assert torch.equal(training.weights(), center)
         assert torch.is_grad_enabled()
     assert torch.equal(training.weights(), inner)
+    assert (inner != center).any(dim=1).all()
     with pytest.raises(ZeroDivisionError), training.optimizer.at_x():
         raise ZeroDivisionError
     assert torch.equal(training.weights(), inner)
     training.micro_steps(training.inner_steps - 2)
-    with training.optimizer.at_x():
-        assert not torch.equal(training.weights(), start)
+    assert not torch.equal(training.center(), center)
 
 
 def test_the_seed_is_drawn_from_torch():
@@ -253,7 +263,54 @@ def test_the_rate_is_looked_at_before_it_is_used(lr):
 
 def test_what_is_no_gradient_or_closure_is_rejected():
     x, optimizer = one_weight()
-    rejected("closure = 3: need type Callable", optimizer.step, 3)
+    rejected("closure = 3: need a function of no arguments", optimizer.step, 3)
     x.grad = torch.ones(1, dtype=torch.float64).to_sparse()
     rejected("grad = sparse: need dense gradients", optimizer.step)
     assert optimizer.back_propagations == 0
+
+
+@every_method
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float16, 1e-2), (torch.bfloat16, 1e-1)]
+)
+def test_other_precisions_are_close_to_double(method, dtype, tolerance):
+    """Of parabolas, with all kinds of momentum that there are, but without noise."""
+    kind, settings = METHODS[method]
+    calm = {"temperature": 0.0, "variance": 0.0}
+    settings = settings | {name: calm[name] for name in calm.keys() & settings.keys()}
+    places = []
+    for precision in (torch.float64, dtype):
+        copies = [Parabola().to(precision) for _ in range(2)]
+        optimizer = kind(copies if kind is Replicas else copies[0].parameters(), **settings)
+        for _ in range(7):
+            for copy_ in copies:
+                copy_.weight.grad = 1.5 * copy_.weight.detach()
+            optimizer.step()
+        assert copies[0].weight.dtype == precision
+        inner = copies[0].weight.detach().clone()
+        with optimizer.at_x():
+            places.append(torch.stack([inner, copies[0].weight.detach()]).double())
+    torch.testing.assert_close(*places, rtol=0.0, atol=tolerance)
+    assert (places[0] < 0.9).all()
+
+
+class Parabola(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(3, dtype=torch.float64))
+
+
+@every_method
+def test_what_is_smoothed_over_shrinks_from_step_to_step(method):
+    training = Training(method)
+    key = "variance" if method == "heat" else "gamma"
+    start = training.optimizer.param_groups[0][key]
+    scoping, values = Scoping(training.optimizer, key, 0.5, minimum=0.2 * start), []
+    for _ in range(4 * training.inner_steps):
+        training.micro_steps(1)
+        scoping.step()
+        values.append(scoping.get_last_value())
+    loops = [values[k] for k in range(training.inner_steps - 1, len(values), training.inner_steps)]
+    assert [loop[0] / start for loop in loops] == [0.5, 0.25, 0.2, 0.2]
+    assert values[0][0] == values[training.inner_steps - 2][0] == start
+    assert len(values[0]) == len(training.optimizer.param_groups)

@@ -1,14 +1,15 @@
-"""Parameter groups of an inner loop, settings that change, and parameters that rest."""
+"""Parameter groups of an inner loop, settings good and bad, and parameters that rest."""
 
 import math
+from inspect import signature
 from itertools import pairwise
 
 import pytest
 import torch
-from small_training import Training, every_method, one_weight, rejected
+from small_training import METHODS, Training, every_method, one_weight, rejected
 from torch import nn
 
-from relaxlib.deep.optim import HJ, EntropySGD
+from relaxlib.deep.optim import HJ, ElasticSGD, EntropySGD, Replicas
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -17,17 +18,20 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 def test_parameters_without_gradient_rest(method):
     """From the start, and also with the momentum of former steps, and beside an empty group."""
     training = Training(method)
-    training.optimizer.add_param_group({"params": []})
+    if method != "replicas":  # whose groups are the workers
+        training.optimizer.add_param_group({"params": []})
     for _ in range(2):
         before = training.weights()
-        training.model[2].requires_grad_(False)
+        for model in training.models:
+            model[2].requires_grad_(False)
         training.optimizer.step(training.closure)
         training.micro_steps(training.inner_steps)
-        moved = (training.weights() != before).nonzero().flatten()
+        moved = (training.weights() != before).any(dim=0).nonzero().flatten()
         assert moved.tolist() == list(range(20))
-        training.model[2].requires_grad_(True)
+        for model in training.models:
+            model[2].requires_grad_(True)
         training.optimizer.step(training.closure)
-        assert (training.weights() != before)[20:].all()
+        assert (training.weights() != before)[:, 20:].all()
 
 
 @pytest.mark.parametrize("averaging", [0.5, "mean"])
@@ -121,3 +125,49 @@ def test_groups_that_no_longer_agree_are_rejected():
     training = Training()
     training.optimizer.param_groups[1]["inner_steps"] = 5
     rejected("inner_steps = 5: need 4 as in the first group", training.optimizer.step)
+
+
+BAD = [
+    ("lr", -1.0, "lr = -1: need 0 <= lr < inf"),
+    ("weight_decay", -1.0, "weight_decay = -1: need 0 <= weight_decay < inf"),
+    ("maximize", 1, "maximize = 1: need True or False"),
+    ("inner_steps", 0, "inner_steps = 0: need an integer >= 1"),
+    ("momentum", -0.1, "momentum = -0.1: need 0 <= momentum < 1; pass a fraction"),
+    ("inner_momentum", 1.0, "inner_momentum = 1.0: need 0 <= inner_momentum < 1"),
+    ("gamma", 0.0, "gamma = 0: need 0 < gamma < inf"),
+    (
+        "gamma",
+        1e-4,
+        "inner_lr/gamma = 1000: need inner_lr/gamma < 2, else the inner variable runs away "
+        "from x; take gamma > 0.05",
+    ),
+    ("inner_lr", 1.0, "inner_lr/gamma = 2: need inner_lr/gamma < 2"),
+    ("inner_lr", -0.1, "inner_lr = -0.1: need 0 < inner_lr < inf"),
+    ("temperature", -1.0, "temperature = -1: need 0 <= temperature < inf"),
+    ("averaging", 1.0, "averaging = 1.0: need 0 <= averaging < 1"),
+    ("averaging", "sum", "averaging = 'sum': need a real number; pass a fraction or \"mean\""),
+    ("variance", -1.0, "variance = -1: need 0 <= variance < inf"),
+    ("seed", -1, "seed = -1: need an integer >= 0"),
+    ("seed", 2**32, "seed = 4294967296: need seed < 2**32"),
+]
+
+
+def takes(method, name):
+    kind, _ = METHODS[method]
+    return name in signature(ElasticSGD if kind is Replicas else kind).parameters
+
+
+@pytest.mark.parametrize(
+    ("method", "name", "value", "message"),
+    [(method, *bad) for method in METHODS for bad in BAD if takes(method, bad[0])],
+)
+def test_bad_settings_are_rejected(method, name, value, message):
+    """As arguments, and in a group that comes later."""
+    rejected(message, lambda: Training(method, **{name: value}))
+    training = Training(method)
+    groups = len(training.optimizer.param_groups)
+    late = {"params": list(training.network().parameters()), name: value}
+    if method == "replicas":  # which must not differ, whatever the value
+        message = f"{name} = "
+    rejected(message, training.optimizer.add_param_group, late)
+    assert len(training.optimizer.param_groups) == groups

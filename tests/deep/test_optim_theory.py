@@ -5,12 +5,10 @@ import math
 import numpy as np
 import pytest
 import torch
-from small_training import outer_step
+from small_training import normals, outer_step
 
 from relaxlib import smoothing
 from relaxlib.deep.optim import HJ, EntropySGD, Heat
-from relaxlib.deep.optim import _inner_loop as inner_loop
-from relaxlib.deep.optim._noise import add_normals_
 from relaxlib.diffusions import Diffusion
 from relaxlib.homogenization import hmm
 from relaxlib.landscapes import lipschitz_double_well, quadratic
@@ -71,10 +69,9 @@ def test_averaging_weighs_toward_the_end():
         return (1.5 * x**2 / 2).sum()
 
     outer_step(optimizer, loss)
-    noise = torch.zeros(1, dtype=DOUBLE)
-    add_normals_(noise, math.sqrt(2 * 0.1 * 0.1), key=(1, 0), count=19)
+    noise = math.sqrt(2 * 0.1 * 0.1) * normals(1, seed=1, count=19).item()
     start, last = iterates[0], iterates[-1]
-    iterates.append(last - 0.1 * (1.5 * last + last - start) + noise.item())
+    iterates.append(last - 0.1 * (1.5 * last + last - start) + noise)
     weights = 0.25 * 0.75 ** np.arange(19, -1, -1)
     assert x.item() == pytest.approx(0.75**20 * start + weights @ iterates[1:], abs=1e-14)
 
@@ -105,18 +102,11 @@ def test_an_outer_rate_of_gamma_is_stochastic_gradient_descent():
     assert other.item() < 0.2
 
 
-def normals(seed, count):
-    """The numbers that the noise of parameter 0 is made of."""
-    found = torch.zeros(1, dtype=DOUBLE)
-    add_normals_(found, 1.0, key=(seed, 0), count=count)
-    return found.item()
-
-
 def test_closed_form_of_one_step_with_its_noise():
     """On a quadratic everything is linear, so the very noise can be summed by hand."""
     c, gamma, h, heat, steps = 1.5, 0.5, 0.1, 0.3, 8
     q, limit = 1 - h * (c + 1 / gamma), 1 / (1 + gamma * c)
-    noise = [normals(7, k) for k in range(steps)]
+    noise = [normals(1, seed=7, count=k).item() for k in range(steps)]
     bent = sum(q ** (steps - 1 - k) * noise[k] for k in range(steps))
     y = limit + (1 - limit) * q**steps + math.sqrt(2 * h * heat) * bent
     own = {"gamma": gamma, "inner_steps": steps, "seed": 7}
@@ -194,9 +184,14 @@ def test_heat_without_variance_is_gradient_descent():
 WELL, GAMMA, STEPS, H = lipschitz_double_well(), 0.5, 12, 0.05
 
 
-def downhill(optimizer, x):
-    """One step of the weights with the gradient of a landscape of the library."""
-    optimizer.step(lambda: setattr(x, "grad", torch.from_numpy(WELL.grad(x.detach().numpy()))))
+def downhill(optimizer, x, noise=()):
+    """One step of the weights with the gradient of a landscape of the library, and noise on it."""
+    added = iter(noise)
+
+    def closure():
+        x.grad = torch.from_numpy(WELL.grad(x.detach().numpy()) + next(added, 0.0))
+
+    optimizer.step(closure)
 
 
 def averaged_noise(seed, steps):
@@ -212,24 +207,20 @@ def averaged_noise(seed, steps):
     return np.diff(run.paths[:, 0, 0]) / math.sqrt(H)
 
 
-def test_entropy_sgd_is_the_multiscale_integrator(monkeypatch):
-    """Fed with the normals of `hmm`, restarted at x, whose mean begins one iterate earlier."""
-    temperature, lr, x = 1 / 3, 0.3, at(-1.4)
-    own = {"gamma": GAMMA, "temperature": temperature}
-    optimizer = EntropySGD(
-        [x], lr=lr, inner_lr=H, inner_steps=STEPS, averaging="mean", seed=1, **own
-    )
-    noise = [averaged_noise(seed, STEPS + 1)[:STEPS] for seed in range(10)]
-    flat = iter(np.concatenate(noise))
-    monkeypatch.setattr(inner_loop, "add_normals_", lambda y, s, **_: y.add_(s * next(flat)))
-    place, bursts = -1.4, {"micro_dt": H, "micro_steps": STEPS + 1, "steps": 1}
+def test_entropy_sgd_is_the_multiscale_integrator():
+    """With the normals of `hmm` in its gradients, restarted at x: a mean from one iterate on."""
+    temperature, lr, x, place = 1 / 3, 0.3, at(-1.4), -1.4
+    own = {"lr": lr, "gamma": GAMMA, "inner_lr": H, "inner_steps": STEPS}
+    optimizer = EntropySGD([x], temperature=0.0, averaging="mean", **own)
+    bursts = {"micro_dt": H, "micro_steps": STEPS + 1, "steps": 1}
     for seed in range(10):
-        downhill(optimizer, x)
-        run = hmm(WELL, place, dt=lr * (STEPS + 1) / STEPS, rng=seed, **bursts, **own)
+        noise = averaged_noise(seed, STEPS + 1)[:STEPS]
+        downhill(optimizer, x, -math.sqrt(2 * temperature / H) * noise)
+        how = {"dt": lr * (STEPS + 1) / STEPS, "rng": seed, "gamma": GAMMA}
+        run = hmm(WELL, place, temperature=temperature, **how, **bursts)
         assert abs(run.paths[-1, 0, 0] - place) > 1e-3
         place = run.paths[-1, 0, 0]
         assert x.item() == pytest.approx(place, abs=1e-12)
-    assert next(flat, None) is None
 
 
 def test_hopf_lax_is_the_multiscale_integrator_without_noise():
@@ -250,7 +241,8 @@ def test_heat_averages_the_gradient_of_a_landscape():
     optimizer = Heat([x], lr=0.3, variance=0.1, inner_steps=STEPS, seed=3)
     for outer in range(10):
         downhill(optimizer, x)
-        noise = [normals(3, STEPS * outer + k) for k in range(STEPS - 1)]
+        counts = range(STEPS * outer, STEPS * (outer + 1) - 1)
+        noise = [normals(1, seed=3, count=count).item() for count in counts]
         points = place + math.sqrt(0.1 * STEPS / (STEPS - 1)) * np.array([0.0, *noise])
         place -= 0.3 * WELL.grad(points[:, None]).mean()
         assert x.item() == pytest.approx(place, abs=1e-12)

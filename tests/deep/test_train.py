@@ -6,41 +6,21 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
+from interrupted import interrupt
 
-from relaxlib.deep import train as module
-from relaxlib.deep._training import trainer
-from relaxlib.deep._training.trainer import Trainer
 from relaxlib.deep.train import Run, main, rows, train
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 STEPS = 10  # batches of 128 among 1280 digits
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def lasting(row):
     """A row without what may differ from one time to the next."""
     return {name: value for name, value in row.items() if name != "seconds"}
-
-
-def interrupt(monkeypatch, step):
-    """Let training be interrupted in place of back-propagation number `step`."""
-    advance = Trainer.advance
-
-    def stopped(trainer, *batch):
-        if trainer.step == step - 1:
-            raise KeyboardInterrupt
-        advance(trainer, *batch)
-
-    monkeypatch.setattr(Trainer, "advance", stopped)
 
 
 STOPS = [("sgd", step) for step in (1, 2, 10, 11, 17, 30)]
@@ -57,7 +37,7 @@ def test_an_interrupted_run_ends_at_the_same_weights(optimizer, step, seeds, tmp
     runs = [Run("small_fc", optimizer, seed=seed, **options) for seed in seeds]
     expected = train(runs, folder=tmp_path / "whole")
     with monkeypatch.context() as patch:
-        interrupt(patch, step)
+        interrupt(patch, optimizer, step)
         with pytest.raises(KeyboardInterrupt):
             train(runs, folder=tmp_path, save_every=0.0)
     assert len(list(tmp_path.glob("*.pt"))) == (step > 1)
@@ -70,10 +50,8 @@ def test_a_killed_command_ends_at_the_same_weights(batched, tmp_path):
     options += ["--save-every", "0", "--threads", "1", *batched, "--folder"]
     command = [sys.executable, "-m", "relaxlib.deep.train", *options, str(tmp_path / "killed")]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60.0
     while not (found := list(tmp_path.glob("killed/small_lenet-sgd-0*.pt"))):
         assert process.poll() is None
-        assert time.monotonic() < deadline
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -90,15 +68,15 @@ def test_seeds_in_one_sweep_leave_a_row_and_weights_each(tmp_path, monkeypatch):
     runs = [Run("small_fc", "sgd", seed=seed) for seed in range(3)]
     ends = [tmp_path / f"{run.name('cpu')}.pt" for run in runs]
     (alone,) = train(runs[2:], folder=tmp_path)
-    write = module._write
+    save = torch.save
 
-    def killed(path, content):
-        if path == ends[1]:
+    def killed(content, path, *arguments):
+        if Path(path).name.startswith(ends[1].name):
             raise KeyboardInterrupt
-        write(path, content)
+        save(content, path, *arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "_write", killed)
+        patch.setattr(torch, "save", killed)
         with pytest.raises(KeyboardInterrupt):
             train(runs, folder=tmp_path)
     found = train(runs, folder=tmp_path)
@@ -127,7 +105,7 @@ def test_a_finished_run_is_not_repeated(tmp_path, monkeypatch):
     main(command)
     log = tmp_path / "training.jsonl"
     before = log.read_text()
-    interrupt(monkeypatch, 1)
+    interrupt(monkeypatch, "sgd", 1)
     main(command)
     assert log.read_text() == before
     log.unlink()
@@ -147,22 +125,6 @@ def test_a_row_holds_what_was_trained_and_how_well(tmp_path):
     assert json.loads(json.dumps(row)) == row
     weights = torch.load(tmp_path / f"{run.name('cpu')}.pt")["weights"]
     assert sum(entry.numel() for name, entry in weights.items() if "running" in name) == 128
-
-
-@pytest.mark.parametrize("step", [1, 7, 10, 24])
-def test_a_checkpoint_is_never_behind_a_loss_that_is_not_finite(step, tmp_path, monkeypatch):
-    calls, cross_entropy = [], trainer.cross_entropy
-
-    def failing(*arguments):
-        calls.append(None)
-        return cross_entropy(*arguments) * (math.nan if len(calls) == step else 1.0)
-
-    monkeypatch.setattr(trainer, "cross_entropy", failing)
-    with pytest.raises(ArithmeticError, match=f"not finite at back-propagation {step} of 30"):
-        train([Run("small_fc", "sgd", epochs=3)], folder=tmp_path, save_every=0.0)
-    saved = list(tmp_path.glob("*.pt"))
-    assert len(saved) == (step > 1)
-    assert all(torch.load(path)["step"] == step - 1 for path in saved)
 
 
 def test_the_stream_of_the_caller_is_left_alone(tmp_path):
@@ -231,3 +193,17 @@ def test_settings_are_json_or_words(tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(["--model", "small_fc", "--optimizer", "adam", "--set", "lr"])
     assert "'lr' is not of the form NAME=VALUE" in capsys.readouterr().err
+
+
+def test_a_line_that_a_kill_has_cut_is_replaced(tmp_path):
+    command = ["--model", "small_fc", "--optimizer", "sgd", "--folder", str(tmp_path)]
+    log = tmp_path / "training.jsonl"
+    assert rows(log) == []
+    main([*command, "--seeds", "2"])
+    written = rows(log)
+    assert log.read_text().count("\n") == len(written) == 2
+    log.write_text(log.read_text()[:-4])
+    assert rows(log) == written[:1]
+    main([*command, "--seeds", "3"])
+    assert [row["seed"] for row in rows(log)] == [0, 1, 2]
+    assert rows(log)[:2] == written

@@ -1,25 +1,28 @@
-"""The job of relaxlib.deep.workers until rank 1 dies: mortal_worker.py FATE BATCHES ARGUMENTS..."""
+"""The job of relaxlib.deep.workers until rank 1 dies: mortal_worker.py FATE STEPS ARGUMENTS..."""
 
 import os
 import sys
 import time
 from datetime import timedelta
-from itertools import islice
 
 from relaxlib.deep import workers
+from relaxlib.deep.optim import ElasticSGD
+
+FATE, LIFE = sys.argv[1], int(sys.argv[2])
+step = ElasticSGD.step
 
 
-def mortal(*arguments, rank, **named):
-    """The batches of a worker; for rank 1 they come to an end, and so does it."""
-    stream = endless(*arguments, rank=rank, **named)
-    yield from islice(stream, int(sys.argv[2])) if rank == 1 else stream
-    if sys.argv[1] == "dies":
-        os._exit(17)
-    time.sleep(100)
+def mortal(optimizer, closure=None):
+    """A micro-step; rank 1 makes only so many of them."""
+    if os.environ["RANK"] == "1" and optimizer.back_propagations == LIFE:
+        if FATE == "dies":
+            os._exit(17)
+        time.sleep(600)
+    return step(optimizer, closure)
 
 
 if __name__ == "__main__":
-    endless, workers.batches = workers.batches, mortal
-    if sys.argv[1] == "hangs":
+    ElasticSGD.step = mortal
+    if FATE == "hangs":
         workers.PATIENCE = timedelta(seconds=15)
     workers.main(sys.argv[3:])

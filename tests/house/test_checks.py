@@ -130,6 +130,13 @@ def test_fits_compares_dimensions():
         _checks.fits("region.dim", 1, "the grid's dim", 2)
 
 
+def test_fractions_are_below_one():
+    assert _checks.fraction("share", 0) == 0.0
+    for bad in (1.0, -0.1, np.nan):
+        with rejects(f"share = {bad}: need 0 <= share < 1; pass a fraction"):
+            _checks.fraction("share", bad)
+
+
 def test_count_returns_an_int():
     assert _checks.count("steps", np.int64(3)) == 3
     assert type(_checks.count("steps", 3.0)) is int
@@ -196,24 +203,22 @@ def test_finite_says_where_the_first_bad_entry_is_and_how_many():
 
 
 def test_values_on_a_grid_come_back_contiguous():
-    grid = Grid.box((0, 0), (1, 1), (2, 3))
-    values = _checks.values_on(grid, np.ones((3, 2), int).T)
+    values = _checks.values_on((2, 3), np.ones((3, 2), int).T)
     assert values.dtype == np.float64
     assert values.flags.c_contiguous
-    assert values.shape == grid.shape
+    assert values.shape == (2, 3)
 
 
 def test_values_on_a_grid_reject_wrong_shape_and_nan():
-    grid = Grid.box((0, 0), (1, 1), (2, 3))
     fix = "reshape density, or compute it on this grid"
     with rejects(f"density.shape = (3, 2): need density.shape = (2, 3); {fix}"):
-        _checks.values_on(grid, np.ones((3, 2)), "density")
+        _checks.values_on((2, 3), np.ones((3, 2)), "density")
     with rejects("values[1, 2] = nan: need finite entries"):
-        _checks.values_on(grid, [[0, 0, 0], [0, 0, np.nan]])
+        _checks.values_on((2, 3), [[0, 0, 0], [0, 0, np.nan]])
     with pytest.raises(ValueError, match=r"numbers; for a function f pass grid.sample\(f\)$"):
-        _checks.values_on(grid, lambda x: x)
+        _checks.values_on((2, 3), lambda x: x)
     with pytest.raises(ValueError, match="need an array of real numbers"):
-        _checks.values_on(grid, np.ones(grid.shape) * (1 + 1j))
+        _checks.values_on((2, 3), np.ones((2, 3)) * (1 + 1j))
 
 
 def test_shape_rejects_and_says_reshape():
@@ -329,6 +334,6 @@ def test_covariances_are_square_symmetric_and_nonnegative():
 
 
 def test_densities_on_grids_are_nonnegative():
-    assert _checks.nonnegative_on(GRID, np.ones((2, 3)), "rho").shape == (2, 3)
+    assert _checks.nonnegative_on((2, 3), np.ones((2, 3)), "rho").shape == (2, 3)
     with rejects("min rho = -1: need rho >= 0; clip it, then divide"):
-        _checks.nonnegative_on(GRID, -np.ones((2, 3)), "rho")
+        _checks.nonnegative_on((2, 3), -np.ones((2, 3)), "rho")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import nn
 from torch.func import functional_call, stack_module_state, vmap
-
-from relaxlib import _checks
 
 
 class Stack:
@@ -24,12 +23,7 @@ class Stack:
     Parameters
     ----------
     models : sequence of torch.nn.Module
-        In training mode; they are copied.
-
-    Raises
-    ------
-    ValueError
-        If there is no network, or an entry is none.
+        One or more, in training mode; they are copied.
 
     Examples
     --------
@@ -39,22 +33,13 @@ class Stack:
     """
 
     def __init__(self, models: Sequence[nn.Module]) -> None:
-        _checks.kind("models", models, Sequence)
-        for model in models:
-            _checks.kind("model", model, nn.Module)
-        if not models:
-            _checks.reject("models", "empty", "at least one network", "pass some")
         self.copies = copy.deepcopy(list(models))
         self.weights, self.buffers = stack_module_state(self.copies)
 
     def __call__(self, inputs: torch.Tensor) -> torch.Tensor:
         """Logits (R, n, ...) of batches (R, n, ...), in training mode."""
-        return vmap(self._one, randomness="different")(self.weights, self.buffers, inputs)
-
-    def _one(
-        self, weights: dict[str, torch.Tensor], buffers: dict[str, torch.Tensor], x: torch.Tensor
-    ) -> torch.Tensor:
-        return functional_call(self.copies[0], (weights, buffers), (x,))
+        network = partial(functional_call, self.copies[0])
+        return vmap(network, randomness="different")((self.weights, self.buffers), (inputs,))
 
     def parameters(self) -> list[torch.Tensor]:
         """What an optimizer moves."""

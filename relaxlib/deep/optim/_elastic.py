@@ -5,21 +5,22 @@ r"""Elastic-SGD: workers on springs that meet from time to time.
 `Replicas`   all workers in this process, each with a model of its own
 ============ ==================================================================================
 
-`workers` trains a network with the first.
+`relaxlib.deep.workers` trains a network with the first.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, distributed, nn
 
 from relaxlib import _checks
-from relaxlib.deep.optim._inner_loop import Group, Moving
+from relaxlib.deep._processes import agree, in_one_vector, place
+from relaxlib.deep.optim._inner_loop import Group, Tensors
 from relaxlib.deep.optim._smoothed import EntropySGD
 
 
@@ -86,7 +87,8 @@ class ElasticSGD(EntropySGD):
     same center x; without a group there is one worker. A meeting is a single all-reduce, of one
     vector. The settings and the two doors are those of `EntropySGD`, but a worker stays where it
     is when x moves: the parameters always hold :math:`y_i`, where ``step(closure)`` takes its
-    loss, and `at_x()` shows x. After a closure has failed the worker starts from x again.
+    loss, `at_x()` shows x, and `synchronized` says whether the workers have just met. After a
+    closure has failed the worker starts from x again.
 
     All processes start from the parameters of rank 0, and need the same settings, seed included,
     and the same number of steps. Each needs batches of its own, say from
@@ -133,48 +135,28 @@ class ElasticSGD(EntropySGD):
     0.37 and 0.37
     """
 
-    _compared = False  # with the other processes
-
-    @property
-    def synchronized(self) -> bool:
-        """Whether the workers have just met; their parameters hold :math:`y_i` all the same."""
-        return super().synchronized
-
-    @torch.no_grad()
-    def add_param_group(self, param_group: Group) -> None:
-        """Add parameters, in all processes at once; see `inner_loop.InnerLoop`."""
-        super().add_param_group(param_group)
-        try:
-            self._share(self.param_groups[-1])
-        except ValueError:
-            self.param_groups.pop()
-            raise
+    _compared = False  # whether the other processes were found to agree
 
     def _away(self) -> list[Tensor]:
         """Parameters whose worker has left x, where it stays away at the meetings too."""
         return [entry for entry in self._all() if "anchor" in self.state.get(entry, {})]
 
-    def _start(self) -> None:
+    def _remember(self, parameters: list[Tensor]) -> None:
         """Remember x where a worker leaves it; elsewhere it is remembered."""
-        away = self._away()
-        centers = [center.clone() for center in self._buffers(away, "anchor")]
-        super()._start()
-        self._copy(self._buffers(away, "anchor"), centers)
+        super()._remember([e for e in parameters if "anchor" not in self.state.get(e, {})])
 
     def _begin(self, group: Group) -> None:
         self._copy(self._buffers(group["params"], "mean"), group["params"])
 
     def _micro_step(self) -> None:
-        if not self._compared:
-            self._compare()
-            self._compared = True
+        self._compare()
         super()._micro_step()
         if self.synchronized:
             self._meet()
             for group in self.param_groups:
                 self._pull(group)
 
-    def _outer_step(self, group: Group, moved: list[Tensor]) -> None:
+    def _outer_step(self, group: Group, moved: Tensors) -> None:
         """A worker stays where it is."""
 
     def _pull(self, group: Group) -> None:
@@ -189,39 +171,30 @@ class ElasticSGD(EntropySGD):
         for x, mean in zip(centers, means, strict=True):
             x.copy_(elastic_update(x, mean, lr=group["lr"], coupling=1.0 / gamma))
 
-    def _perturb(self, group: Group, moving: Moving, deviation: float) -> None:
-        own = group | {"seed": worker_seed(group["seed"], self._worker(group))}
-        super()._perturb(own, moving, deviation)
+    def _noise(self, group: Group) -> tuple[int, int]:
+        return worker_seed(group["seed"], place()[0]), 0
 
-    def _all(self) -> list[Tensor]:
-        return [entry for group in self.param_groups for entry in group["params"]]
-
-    def _worker(self, group: Group) -> int:
-        """Number of the worker whose parameters these are."""
-        return _place()[0]
-
-    def _share(self, group: Group) -> None:
+    def _join(self, group: Group) -> None:
         """Start from the parameters of the first worker."""
-        if _place()[1] > 1:
-            _agree({"parameters": [tuple(entry.shape) for entry in group["params"]]})
-            _in_one_vector(group["params"], lambda vector: distributed.broadcast(vector, src=0))
+        if place()[1] > 1:
+            agree({"parameters": [tuple(entry.shape) for entry in group["params"]]})
+            in_one_vector(group["params"], lambda vector: distributed.broadcast(vector, src=0))
 
     def _compare(self) -> None:
-        """Reject other settings, and another x, than the first worker's."""
-        if _place()[1] > 1:
-            groups = self.param_groups
-            names = sorted(groups[0].keys() - {"params"})
-            facts = {name: [group.get(name) for group in groups] for name in names}
+        """Reject, at the first step, other settings and another x than the first worker's."""
+        if place()[1] > 1 and not self._compared:
+            names = sorted(self.param_groups[0].keys() - {"params"})
+            facts = {name: [group.get(name) for group in self.param_groups] for name in names}
             with self.at_x():
-                _agree(facts | {"sha256(x)": _digest(self._all())})
+                agree(facts | {"sha256(x)": _digest(self._all())})
+            self._compared = True
 
     def _meet(self) -> None:
         """Let all have the mean of what they hold as mean."""
-        workers = _place()[1]
-        if workers > 1:
+        if (workers := place()[1]) > 1:
             means = self._buffers(self._all(), "mean")
             torch._foreach_div_(means, workers)
-            _in_one_vector(means, distributed.all_reduce)
+            in_one_vector(means, distributed.all_reduce)
 
 
 class Replicas(ElasticSGD):
@@ -255,23 +228,19 @@ class Replicas(ElasticSGD):
     True
     """
 
-    def __init__(self, models: Sequence[nn.Module], **settings: object) -> None:
+    _common = ElasticSGD._settings  # with other ones they would disagree about x
+
+    def __init__(self, models: Sequence[nn.Module], **settings: Any) -> None:
         _checks.kind("models", models, Sequence)
         for model in models:
             _checks.kind("model", model, nn.Module)
         super().__init__([{"params": list(model.parameters())} for model in models], **settings)
 
-    def _common(self) -> Sequence[str]:
-        return self._settings()
+    def _noise(self, group: Group) -> tuple[int, int]:
+        worker = next(k for k, entry in enumerate(self.param_groups) if entry is group)
+        return worker_seed(group["seed"], worker), worker * len(group["params"])
 
-    def _worker(self, group: Group) -> int:
-        return next(k for k, entry in enumerate(self.param_groups) if entry is group)
-
-    def _perturb(self, group: Group, moving: Moving, deviation: float) -> None:
-        first = self._worker(group) * len(group["params"])
-        super()._perturb(group, {k - first: entry for k, entry in moving.items()}, deviation)
-
-    def _share(self, group: Group) -> None:
+    def _join(self, group: Group) -> None:
         first, fresh = self.param_groups[0]["params"], group["params"]
         if [entry.shape for entry in fresh] != [entry.shape for entry in first]:
             found = _checks.shown([tuple(entry.shape) for entry in fresh])
@@ -280,62 +249,15 @@ class Replicas(ElasticSGD):
         with self.at_x():
             self._copy(fresh, first)
         if fresh is not first and group["momentum"]:
-            both = (self._buffers(entries, "momentum_buffer") for entries in (fresh, first))
-            self._copy(*both)
+            self._copy(*(self._buffers(each, "momentum_buffer") for each in (fresh, first)))
 
     def _compare(self) -> None:
         """There is nobody else."""
 
     def _meet(self) -> None:
-        means = [self._buffers(group["params"], "mean") for group in self.param_groups]
+        means = (self._buffers(group["params"], "mean") for group in self.param_groups)
         for entries in zip(*means, strict=True):
-            mean = torch.stack(entries).mean(dim=0)
-            self._copy(list(entries), [mean] * len(entries))
-
-
-def _place() -> tuple[int, int]:
-    """Rank of this process, and number of all of them."""
-    if distributed.is_available() and distributed.is_initialized():
-        return distributed.get_rank(), distributed.get_world_size()
-    return 0, 1
-
-
-@contextmanager
-def all_present() -> Iterator[None]:
-    """Say what has happened if a collective operation fails."""
-    try:
-        yield
-    except RuntimeError as error:
-        rank, workers = _place()
-        reason = str(error).split("] ", 1)[-1].partition(". ")[0]  # gloo begins with a line of code
-        raise ConnectionError(
-            f"rank {rank} has lost others of {workers} workers: need all of them in each meeting; "
-            f"start all again from the last checkpoint ({reason})"
-        ) from error
-
-
-def _agree(facts: dict[str, object]) -> None:
-    """Reject, in all processes, what differs from rank 0."""
-    found = [facts] * _place()[1]
-    with all_present():
-        distributed.all_gather_object(found, facts)
-    for rank, others in enumerate(found):
-        for name in found[0] | others:
-            fact, other = found[0].get(name), others.get(name)
-            if other != fact:
-                need = f"{_checks.shown(fact)} as on rank 0"
-                _checks.reject(f"{name} on rank {rank}", _checks.shown(other), need, "match them")
-
-
-def _in_one_vector(entries: list[Tensor], collective: Callable[[Tensor], object]) -> None:
-    """Apply a collective operation to all entries of these tensors at once."""
-    if not entries:
-        return
-    vector = torch.cat([entry.detach().flatten() for entry in entries])
-    with all_present():
-        collective(vector)
-    for entry, part in zip(entries, vector.split([e.numel() for e in entries]), strict=True):
-        entry.copy_(part.view_as(entry))
+            self._copy(entries, [torch.stack(entries).mean(dim=0)] * len(entries))
 
 
 def _digest(entries: list[Tensor]) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch.optim.optimizer import ParamsT
 
-from relaxlib.deep.optim._inner_loop import Group, Moving
+from relaxlib.deep.optim._inner_loop import Group, Moving, Tensors, arguments
 from relaxlib.deep.optim._smoothed import EntropySGD, fresh_weight
 
 
@@ -58,7 +58,7 @@ class GatedEntropySGD(EntropySGD):
 
     def __init__(
         self,
-        params: torch.optim.optimizer.ParamsT,
+        params: ParamsT,
         lr: float = 1.0,
         *,
         gamma: float = 1.0,
@@ -71,50 +71,35 @@ class GatedEntropySGD(EntropySGD):
         maximize: bool = False,
         seed: int | None = None,
     ) -> None:
-        super().__init__(
-            params,
-            lr,
-            gamma=gamma,
-            temperature=temperature,
-            inner_lr=inner_lr,
-            inner_steps=inner_steps,
-            averaging=averaging,
-            inner_momentum=inner_momentum,
-            weight_decay=weight_decay,
-            maximize=maximize,
-            seed=seed,
-        )
-        self.defaults["opened"] = 0
-        for group in self.param_groups:
-            group["opened"] = 0
+        super().__init__(**arguments(locals()))
+
+    def _join(self, group: Group) -> None:
+        self.defaults["opened"] = group["opened"] = 0
 
     def _begin(self, group: Group) -> None:
         super()._begin(group)
         for name in ("first_gradient", "mean_gradient"):
             torch._foreach_zero_(self._buffers(group["params"], name))
 
-    def _move(self, group: Group, moving: Moving, gradients: list[Tensor]) -> None:
-        inner = list(moving.values())
-        if group["inner_step"] == 0:
-            for name in ("first_gradient", "mean_gradient"):
-                self._copy(self._buffers(inner, name), gradients)
-        means = self._buffers(inner, "mean_gradient")
-        torch._foreach_lerp_(means, gradients, fresh_weight(group))
+    def _move(self, group: Group, moving: Moving, gradients: Tensors) -> None:
+        inner, first = list(moving.values()), group["inner_step"] == 0
+        if first:
+            self._copy(self._buffers(inner, "first_gradient"), gradients)
+        fresh = 1.0 if first else fresh_weight(group)
+        torch._foreach_lerp_(self._buffers(inner, "mean_gradient"), gradients, fresh)
         super()._move(group, moving, gradients)
 
-    def _outer_step(self, group: Group, moved: list[Tensor]) -> None:
+    def _outer_step(self, group: Group, moved: Tensors) -> None:
         if self._change(group, moved) < 0.0:
             group["opened"] += 1
             super()._outer_step(group, moved)
         else:
             self._copy(moved, self._buffers(moved, "anchor"))
 
-    def _change(self, group: Group, moved: list[Tensor]) -> float:
+    def _change(self, group: Group, moved: Tensors) -> float:
         """Delta, but for the positive factor s."""
         names = "anchor", "mean", "first_gradient", "mean_gradient"
         anchors, means, firsts, slopes = (self._buffers(moved, name) for name in names)
-        half = group["lr"] / group["gamma"] / 2.0
         steps = torch._foreach_sub(means, anchors)
-        slopes = torch._foreach_lerp(firsts, slopes, half)
-        pairs = zip(steps, slopes, strict=True)
-        return sum(float((step * slope).sum()) for step, slope in pairs)
+        along = torch._foreach_lerp(firsts, slopes, group["lr"] / group["gamma"] / 2.0)
+        return sum(float((step * slope).sum()) for step, slope in zip(steps, along, strict=True))

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from typing import Any
+from itertools import count
+from typing import Any, TypeVar, overload
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
 from relaxlib import _checks
+from relaxlib.deep._processes import place
 from relaxlib.deep.optim._noise import WORDS, add_normals_
 
 Group = dict[str, Any]
+Loss = TypeVar("Loss")
+Tensors = list[Tensor] | tuple[Tensor, ...]  # what torch moves at once
 Moving = dict[int, Tensor]  # the parameters that have a gradient, by their number among all
 COUNTERS = "inner_step", "outer_step", "back_propagations"  # in each group, equal in all
 COMMON = "inner_steps", "seed"  # settings that are equal in all groups
@@ -41,7 +45,9 @@ class InnerLoop(torch.optim.Optimizer):
     bit. Settings may change between two loops, lr at any time. No step can be differentiated.
     """
 
-    def __init__(self, params: ParamsT, **settings: object) -> None:
+    def __init__(self, params: ParamsT, **settings: Any) -> None:
+        if settings["seed"] is None:
+            settings["seed"] = _drawn_seed()
         super().__init__(params, settings | dict.fromkeys(COUNTERS, 0))
 
     @property
@@ -54,6 +60,7 @@ class InnerLoop(torch.optim.Optimizer):
         """Number of micro-steps so far."""
         return self.param_groups[0]["back_propagations"]
 
+    @torch.no_grad()
     def add_param_group(self, param_group: Group) -> None:
         """Add parameters with settings of their own, between two inner loops.
 
@@ -66,14 +73,15 @@ class InnerLoop(torch.optim.Optimizer):
         if self.param_groups:
             self._check_synchronized()
         super().add_param_group(param_group)
-        group = self.param_groups[-1]
-        group |= {name: self.param_groups[0][name] for name in COUNTERS}
+        first, group = self.param_groups[0], self.param_groups[-1]
+        group |= {name: first[name] for name in COUNTERS}
         try:
-            for parameter in group["params"]:
-                if not parameter.is_floating_point():
+            for entry in group["params"]:
+                if not entry.is_floating_point():
                     fix = "pass real parameters"
-                    _checks.reject("dtype", parameter.dtype, "a real floating type", fix)
+                    _checks.reject("dtype", entry.dtype, "a real floating type", fix)
             self._check(group)
+            self._join(group)
         except ValueError:
             self.param_groups.pop()
             raise
@@ -89,8 +97,14 @@ class InnerLoop(torch.optim.Optimizer):
         self._check_state(state_dict)
         super().load_state_dict(deepcopy(state_dict))
 
+    @overload
+    def step(self, closure: None = None) -> None: ...
+
+    @overload
+    def step(self, closure: Callable[[], Loss]) -> Loss: ...
+
     @torch.no_grad()
-    def step(self, closure: Callable[[], object] | None = None) -> object:
+    def step(self, closure: Callable[[], Loss] | None = None) -> Loss | None:
         """Make one micro-step, or a whole inner loop if there is a closure.
 
         Parameters
@@ -100,7 +114,7 @@ class InnerLoop(torch.optim.Optimizer):
 
         Returns
         -------
-        object
+        loss
             What the closure has returned first, the loss at x; None without a closure.
 
         Raises
@@ -115,8 +129,9 @@ class InnerLoop(torch.optim.Optimizer):
         If the closure fails or is interrupted, the parameters hold x again.
         """
         if closure is None:
-            return self._micro_step()
-        _checks.kind("closure", closure, Callable)
+            self._micro_step()
+            return None
+        _checks.function("closure", closure, "no arguments")
         self._check_synchronized()
         closure = torch.enable_grad()(closure)
         self._start()
@@ -150,13 +165,12 @@ class InnerLoop(torch.optim.Optimizer):
         _checks.nonnegative("lr", group["lr"])
         _checks.nonnegative("weight_decay", group["weight_decay"])
         _checks.flag("maximize", group["maximize"])
-        fraction("momentum", group["momentum"])
+        _checks.fraction("momentum", group["momentum"])
         group["inner_steps"] = _checks.count("inner_steps", group["inner_steps"])
         if _checks.count("seed", group["seed"], least=0) >= WORDS:
             _checks.reject("seed", group["seed"], "seed < 2**32", "pass a smaller one")
         for name in self._common():
-            first = self.param_groups[0][name]
-            if group[name] != first:
+            if group[name] != (first := self.param_groups[0][name]):
                 need = f"{first} as in the first group"
                 _checks.reject(name, group[name], need, "groups move together")
 
@@ -172,35 +186,37 @@ class InnerLoop(torch.optim.Optimizer):
         """Reject the state of another optimizer, or of parameters of other shapes."""
         saved, fix = state_dict["param_groups"], "load it where it comes from"
         for group, other in zip(self.param_groups, saved, strict=False):  # torch counts them
-            if missing := [name for name in self._settings() if name not in other]:
+            if missing := ", ".join(name for name in self._settings() if name not in other):
                 need = f"the settings of {type(self).__name__}"
-                found = f"without {', '.join(missing)}"
-                _checks.reject("state_dict", found, need, fix)
+                _checks.reject("state_dict", f"without {missing}", need, fix)
             for parameter, number in zip(group["params"], other["params"], strict=False):
                 for name, entry in state_dict["state"].get(number, {}).items():
                     if isinstance(entry, Tensor) and entry.shape != parameter.shape:
                         need = f"{tuple(parameter.shape)} as parameter {number}"
                         _checks.reject(f"{name}.shape", tuple(entry.shape), need, fix)
 
+    def _join(self, group: Group) -> None:
+        """Take note of a new group."""
+
     def _begin(self, group: Group) -> None:
         """Set what the inner loop collects to its start."""
-        raise NotImplementedError
 
-    def _move(self, group: Group, moving: Moving, gradients: list[Tensor]) -> None:
+    def _move(self, group: Group, moving: Moving, gradients: Tensors) -> None:
         """Advance the inner variable of the parameters that have a gradient."""
-        raise NotImplementedError
 
-    def _collect(self, group: Group, moved: list[Tensor]) -> None:
+    def _collect(self, group: Group, moved: Tensors) -> None:
         """Take note of the inner variable of those that had a gradient in this loop."""
 
-    def _descent(self, group: Group, moved: list[Tensor]) -> list[Tensor]:
+    def _descent(self, group: Group, moved: Tensors) -> Tensors:
         """What the inner loop has found: d for each of them, in tensors that may be changed."""
         raise NotImplementedError
 
+    def _all(self) -> list[Tensor]:
+        return [parameter for group in self.param_groups for parameter in group["params"]]
+
     def _away(self) -> list[Tensor]:
         """Parameters that do not hold x."""
-        groups = [] if self.synchronized else self.param_groups
-        return [parameter for group in groups for parameter in group["params"]]
+        return [] if self.synchronized else self._all()
 
     def _check_synchronized(self) -> None:
         if not self.synchronized:
@@ -213,11 +229,14 @@ class InnerLoop(torch.optim.Optimizer):
         for group in self.param_groups:
             self._check(group)
         for group in self.param_groups:
-            self._copy(self._buffers(group["params"], "anchor"), group["params"])
+            self._remember(group["params"])
             for parameter in group["params"]:
                 self.state[parameter]["moved"] = False
             if group["params"]:
                 self._begin(group)
+
+    def _remember(self, parameters: list[Tensor]) -> None:
+        self._copy(self._buffers(parameters, "anchor"), parameters)
 
     def _restore(self) -> None:
         """Return to x as if the loop had not begun."""
@@ -250,17 +269,14 @@ class InnerLoop(torch.optim.Optimizer):
 
     def _moving(self) -> list[Moving]:
         """For each group its parameters that have a gradient."""
-        found, number = [], 0
-        for group in self.param_groups:
-            numbered = enumerate(group["params"], number)
-            found.append({k: entry for k, entry in numbered if entry.grad is not None})
-            number += len(group["params"])
-            for entry in found[-1].values():
-                if entry.grad.layout is not torch.strided:
-                    _checks.reject("grad", "sparse", "dense gradients", "pass sparse=False")
-        return found
+        gradients = [entry.grad for entry in self._all() if entry.grad is not None]
+        if any(gradient.layout is not torch.strided for gradient in gradients):
+            _checks.reject("grad", "sparse", "dense gradients", "pass sparse=False")
+        numbers = count()
+        numbered = (zip(group["params"], numbers, strict=False) for group in self.param_groups)
+        return [{k: entry for entry, k in each if entry.grad is not None} for each in numbered]
 
-    def _outer_step(self, group: Group, moved: list[Tensor]) -> None:
+    def _outer_step(self, group: Group, moved: Tensors) -> None:
         descent = self._descent(group, moved)
         if group["momentum"]:
             buffers = self._buffers(moved, "momentum_buffer")
@@ -272,11 +288,16 @@ class InnerLoop(torch.optim.Optimizer):
 
     def _perturb(self, group: Group, moving: Moving, deviation: float) -> None:
         """Add white noise, another one at each back-propagation."""
+        seed, first = self._noise(group)
         for number, parameter in moving.items():
-            key = group["seed"], number
+            key = seed, number - first
             add_normals_(parameter, deviation, key=key, count=self.back_propagations)
 
-    def _buffers(self, parameters: list[Tensor], name: str) -> list[Tensor]:
+    def _noise(self, group: Group) -> tuple[int, int]:
+        """The seed of a group's noise, and the number of the parameter where it begins."""
+        return group["seed"], 0
+
+    def _buffers(self, parameters: Tensors, name: str) -> list[Tensor]:
         """The tensors of this name in the state of these parameters, at first zero."""
         for parameter in parameters:
             if name not in self.state[parameter]:
@@ -285,15 +306,15 @@ class InnerLoop(torch.optim.Optimizer):
 
     @staticmethod
     @torch.no_grad()
-    def _copy(targets: list[Tensor], sources: list[Tensor]) -> None:
+    def _copy(targets: Tensors, sources: Tensors) -> None:
         if targets:
             torch._foreach_copy_(targets, sources)
 
 
-def _gradients(group: Group, moving: Moving) -> list[Tensor]:
+def _gradients(group: Group, moving: Moving) -> Tensors:
     """Gradients of the loss that is minimized, weight decay included."""
     parameters = list(moving.values())
-    gradients = [parameter.grad for parameter in parameters]
+    gradients: Tensors = [entry.grad for entry in parameters if entry.grad is not None]
     if group["maximize"]:
         gradients = torch._foreach_neg(gradients)
     if group["weight_decay"]:
@@ -301,19 +322,14 @@ def _gradients(group: Group, moving: Moving) -> list[Tensor]:
     return gradients
 
 
-def fraction(name: str, value: float, fix: str = "pass a fraction") -> None:
-    """Reject what is not in [0, 1)."""
-    if not 0.0 <= _checks.number(name, value, fix) < 1.0:
-        _checks.reject(name, value, f"0 <= {name} < 1", fix)
-
-
-def seed_or_draw(seed: int | None) -> int:
-    """Return the seed of the noise, drawn from torch's global generator if it is None."""
-    if seed is not None:
-        return seed
-    if distributed.is_available() and distributed.is_initialized():
-        ranks = distributed.get_world_size()
-        if ranks > 1:
-            need = f"one seed on all {ranks} ranks"
-            _checks.reject("seed", None, need, "pass one seed to all")
+def _drawn_seed() -> int:
+    """A seed of the noise from torch's global generator."""
+    if (ranks := place()[1]) > 1:
+        need = f"one seed on all {ranks} ranks"
+        _checks.reject("seed", None, need, "pass one seed to all")
     return int(torch.randint(WORDS, ()))
+
+
+def arguments(names: dict[str, Any]) -> dict[str, Any]:
+    """Those among the local names of a constructor that it was called with."""
+    return {name: entry for name, entry in names.items() if name not in ("self", "__class__")}

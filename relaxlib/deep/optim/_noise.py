@@ -14,16 +14,20 @@ import numpy as np
 import torch
 from numba import njit, types
 
-from relaxlib._lanes.compilation import INLINE, LOOP, OPTIONS
+from relaxlib._lanes.compilation import INLINE, LOOP
 from relaxlib._lanes.elementary import reinterpretation
 
 SCALARS = {torch.float32: np.float32, torch.float64: np.float64}
 WORDS = 2**32  # numbers that a part of a key, or a count, can be
 _PARITY = np.uint32(0x1BD11BDA)
+_ODD, _EVEN = (13, 15, 26, 6), (17, 29, 16, 24)  # bits by which rounds turn a word
 _ONE = np.uint32(0x3F800000)  # bits of 1.0
 _ROOT_HALF = np.uint32(0x3F3504F3)  # bits of 0.7071
 _TWO_23 = np.uint32(0x4B000000)  # bits of 2**23
 _LOG_2 = np.float32(6.9313812256e-01), np.float32(9.0580006145e-06)  # log 2 in two parts
+_LOG = tuple(np.array([0.66666662693, 0.40000972152, 0.28498786688, 0.24279078841], np.float32))
+_SIN = tuple(np.array([-1.6666654611e-1, 8.3321608736e-3, 1.9515295891e-4], np.float32))
+_COS = tuple(np.array([4.1666645683e-2, -1.3887316255e-3, 2.4433157118e-5], np.float32))
 _HALF_PI = np.float32(np.pi / 2)
 
 
@@ -64,9 +68,8 @@ def add_torch(tensor: torch.Tensor, scale: float, key: tuple[int, int], count: i
     """The same with the generator of the tensor's device."""
     first, second = threefry(*(np.uint32(word) for word in (*key, count, 0)))
     generator = torch.Generator(tensor.device).manual_seed(int(first) * WORDS + int(second))
-    options = {"generator": generator, "device": tensor.device, "dtype": torch.float32}
-    noise = torch.randn(tensor.shape, **options)
-    tensor.add_(noise, alpha=scale)
+    noise = torch.empty(tensor.shape, device=tensor.device, dtype=torch.float32)
+    tensor.add_(noise.normal_(generator=generator), alpha=scale)
 
 
 @njit(**LOOP)
@@ -84,54 +87,40 @@ def add_own(key0, key1, count, scale, entries):
 @njit(**INLINE)
 def _normal_pair(key0, key1, counter0, counter1):
     """Two independent standard normals."""
-    first, second = _threefry(key0, key1, counter0, counter1)
+    first, second = threefry(key0, key1, counter0, counter1)
     radius = math.sqrt(np.float32(-2.0) * _logarithm(np.float32(2.0) - _unit(first)))
     quarter = second >> np.uint32(30)
     angle = _HALF_PI * (_unit(second << np.uint32(2)) - np.float32(1.5))
-    near, far = _cosine(angle) * radius, _sine(angle) * radius
+    near, far = _cosine_and_sine(angle)
     swap = (quarter & np.uint32(1)) != np.uint32(0)
-    cosine, sine = (far, near) if swap else (near, far)
+    cosine, sine = (far * radius, near * radius) if swap else (near * radius, far * radius)
     return _flip(cosine, quarter ^ (quarter >> np.uint32(1))), _flip(sine, quarter >> np.uint32(1))
 
 
-@njit(**OPTIONS)
+@njit(**INLINE)
 def threefry(key0, key1, counter0, counter1):
     """Two words of 32 bits, uniform, from four."""
-    return _threefry(key0, key1, counter0, counter1)
-
-
-@njit(**INLINE)
-def _threefry(key0, key1, counter0, counter1):
     key2 = _PARITY ^ key0 ^ key1
     x, y = np.uint32(counter0 + key0), np.uint32(counter1 + key1)
-    x, y = _odd_rounds(x, y, key1, key2, np.uint32(1))
-    x, y = _even_rounds(x, y, key2, key0, np.uint32(2))
-    x, y = _odd_rounds(x, y, key0, key1, np.uint32(3))
-    return _mix(x, y, np.uint32(17))
+    x, y = _four_rounds(x, y, _ODD, key1, key2, np.uint32(1))
+    x, y = _four_rounds(x, y, _EVEN, key2, key0, np.uint32(2))
+    x, y = _four_rounds(x, y, _ODD, key0, key1, np.uint32(3))
+    return _round(x, y, _EVEN[0])
 
 
 @njit(**INLINE)
-def _odd_rounds(x, y, key0, key1, block):
-    x, y = _mix(x, y, np.uint32(13))
-    x, y = _mix(x, y, np.uint32(15))
-    x, y = _mix(x, y, np.uint32(26))
-    x, y = _mix(x, y, np.uint32(6))
+def _four_rounds(x, y, turns, key0, key1, block):
+    x, y = _round(x, y, turns[0])
+    x, y = _round(x, y, turns[1])
+    x, y = _round(x, y, turns[2])
+    x, y = _round(x, y, turns[3])
     return np.uint32(x + key0), np.uint32(y + key1 + block)
 
 
 @njit(**INLINE)
-def _even_rounds(x, y, key0, key1, block):
-    x, y = _mix(x, y, np.uint32(17))
-    x, y = _mix(x, y, np.uint32(29))
-    x, y = _mix(x, y, np.uint32(16))
-    x, y = _mix(x, y, np.uint32(24))
-    return np.uint32(x + key0), np.uint32(y + key1 + block)
-
-
-@njit(**INLINE)
-def _mix(x, y, bits):
+def _round(x, y, bits):
     total = np.uint32(x + y)
-    turned = np.uint32(y << bits) | (y >> np.uint32(np.uint32(32) - bits))
+    turned = np.uint32(y << np.uint32(bits)) | (y >> np.uint32(32 - bits))
     return total, turned ^ total
 
 
@@ -143,42 +132,23 @@ def _unit(bits):
 
 @njit(**INLINE)
 def _logarithm(u):
-    """log u for 0 < u < inf, as in `relaxlib.elementary`, in single precision."""
+    """log u for 0 < u < inf, as in `relaxlib._lanes.elementary`, in single precision."""
     shifted = np.uint32(_as_bits(u) + (_ONE - _ROOT_HALF))
     exponent = _as_float((shifted >> np.uint32(23)) | _TWO_23) - np.float32(2.0**23 + 127.0)
     f = _as_float(np.uint32((shifted & np.uint32(0x7FFFFF)) + _ROOT_HALF)) - np.float32(1.0)
     s = f / (np.float32(2.0) + f)
     z = s * s
-    tail = z * (
-        np.float32(0.66666662693) + z * (
-            np.float32(0.40000972152) + z * (
-                np.float32(0.28498786688) + z * np.float32(0.24279078841)
-            ))
-    )  # fmt: skip
+    tail = z * (_LOG[0] + z * (_LOG[1] + z * (_LOG[2] + z * _LOG[3])))
     half = np.float32(0.5) * f * f
     return exponent * _LOG_2[0] - ((half - (s * (half + tail) + exponent * _LOG_2[1])) - f)
 
 
 @njit(**INLINE)
-def _sine(x):
-    """sin x for abs(x) <= pi/4, by the polynomial of Cephes."""
+def _cosine_and_sine(x):
+    """Both for abs(x) <= pi/4, by the polynomials of Cephes."""
     z = x * x
-    return x + x * z * (
-        np.float32(-1.6666654611e-1) + z * (
-            np.float32(8.3321608736e-3) - z * np.float32(1.9515295891e-4)
-        )
-    )  # fmt: skip
-
-
-@njit(**INLINE)
-def _cosine(x):
-    """cos x for abs(x) <= pi/4, by the polynomial of Cephes."""
-    z = x * x
-    return np.float32(1.0) - np.float32(0.5) * z + z * z * (
-        np.float32(4.166664568298827e-2) + z * (
-            np.float32(-1.388731625493765e-3) + z * np.float32(2.443315711809948e-5)
-        )
-    )  # fmt: skip
+    cosine = np.float32(1.0) - np.float32(0.5) * z + z * z * (_COS[0] + z * (_COS[1] + z * _COS[2]))
+    return cosine, x + x * z * (_SIN[0] + z * (_SIN[1] - z * _SIN[2]))
 
 
 @njit(**INLINE)

@@ -19,7 +19,7 @@ class Scoping:
     optimizer : InnerLoop
         Whose groups have the setting, each with a start :math:`\gamma_0` of its own.
     key : str
-        Name of the setting, such as "gamma", or "variance" of `optim.Heat`.
+        Name of the setting, such as "gamma", or "variance" of `Heat`.
     factor : float
         :math:`\varrho` in (0, 1].
     minimum : float, optional
@@ -64,16 +64,13 @@ class Scoping:
         self.initial = [_checks.positive(key, group[key]) for group in groups]
         if not 0.0 < _checks.number("factor", factor) <= 1.0:
             _checks.reject("factor", factor, "0 < factor <= 1", "pass a number below 1")
-        if minimum is not None:
-            floors = [_checks.nonnegative("minimum", minimum)] * len(groups)
-        elif key == "gamma":
-            pairs = zip(self.initial, groups, strict=True)
-            floors = [min(start, group["inner_lr"]) for start, group in pairs]
+        if minimum is None:
+            lowest = [group["inner_lr"] if key == "gamma" else 0.0 for group in groups]
+            floors = list(map(min, self.initial, lowest))
         else:
-            floors = [0.0] * len(groups)
-        for start, floor in zip(self.initial, floors, strict=True):
-            if start < floor:
-                _checks.reject("minimum", floor, f"minimum <= {key} = {start:g}", "lower it")
+            floors = [_checks.nonnegative("minimum", minimum)] * len(groups)
+            if floors[0] > (least := min(self.initial)):
+                _checks.reject("minimum", floors[0], f"minimum <= {key} = {least:g}", "lower it")
         self.optimizer, self.key, self.factor, self.floors = optimizer, key, factor, floors
         self.first = groups[0]["outer_step"]
 

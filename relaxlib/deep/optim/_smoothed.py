@@ -12,15 +12,13 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
 from relaxlib import _checks
-from relaxlib.deep.optim import _inner_loop as inner_loop
-from relaxlib.deep.optim._inner_loop import Group, Moving
+from relaxlib.deep.optim._inner_loop import Group, InnerLoop, Moving, Tensors, arguments
 
 
-class EntropySGD(inner_loop.InnerLoop):
+class EntropySGD(InnerLoop):
     r"""Gradient descent on the local entropy, by an inner Langevin loop of L = `inner_steps` steps.
 
     .. math::
@@ -30,8 +28,8 @@ class EntropySGD(inner_loop.InnerLoop):
        x &\leftarrow x - \frac{\mathrm{lr}}{\gamma}(x - \langle y\rangle)
        \quad\text{after L of these, from } y = \langle y\rangle = x
 
-    `inner_loop.InnerLoop` explains ``step()`` and ``step(closure)``; `at_x()` shows the weights in
-    the middle of a loop, and `evaluation.refresh_batch_norm` mends batch statistics there.
+    `InnerLoop` explains ``step()`` and ``step(closure)``; `at_x()` shows the weights in the
+    middle of a loop, and `relaxlib.deep.train.refresh_batch_norm` mends batch statistics there.
 
     Parameters
     ----------
@@ -41,7 +39,7 @@ class EntropySGD(inner_loop.InnerLoop):
     lr : float
         Learning rate of x. With lr = gamma the weights jump to :math:`\langle y\rangle`.
     gamma : float
-        Smoothing time :math:`\gamma > h/2`; see `schedules.Scoping`.
+        Smoothing time :math:`\gamma > h/2`; see `Scoping`.
     temperature : float
         T of the added noise. The noise of the batches comes on top: with variance
         :math:`\sigma^2` of a gradient, the temperature is :math:`T + h\sigma^2/2`.
@@ -112,30 +110,16 @@ class EntropySGD(inner_loop.InnerLoop):
         maximize: bool = False,
         seed: int | None = None,
     ) -> None:
-        super().__init__(
-            params,
-            lr=lr,
-            gamma=gamma,
-            temperature=temperature,
-            inner_lr=inner_lr,
-            inner_steps=inner_steps,
-            averaging=averaging,
-            momentum=momentum,
-            inner_momentum=inner_momentum,
-            weight_decay=weight_decay,
-            maximize=maximize,
-            seed=inner_loop.seed_or_draw(seed),
-        )
+        super().__init__(**arguments(locals()))
 
     def _check(self, group: Group) -> None:
         super()._check(group)
         gamma = _checks.positive("gamma", group["gamma"])
         inner_lr = _checks.positive("inner_lr", group["inner_lr"])
         _checks.nonnegative("temperature", group["temperature"])
-        inner_loop.fraction("inner_momentum", group["inner_momentum"])
+        _checks.fraction("inner_momentum", group["inner_momentum"])
         if group["averaging"] != "mean":
-            fix = 'pass a fraction or "mean"'
-            inner_loop.fraction("averaging", group["averaging"], fix)
+            _checks.fraction("averaging", group["averaging"], 'pass a fraction or "mean"')
         if inner_lr >= 2.0 * gamma:
             need = "inner_lr/gamma < 2, else the inner variable runs away from x"
             fix = f"take gamma > {inner_lr / 2:g}"
@@ -146,7 +130,7 @@ class EntropySGD(inner_loop.InnerLoop):
         if group["inner_momentum"]:
             torch._foreach_zero_(self._buffers(group["params"], "inner_velocity"))
 
-    def _move(self, group: Group, moving: Moving, gradients: list[Tensor]) -> None:
+    def _move(self, group: Group, moving: Moving, gradients: Tensors) -> None:
         inner, h = list(moving.values()), group["inner_lr"]
         torch._foreach_lerp_(inner, self._buffers(inner, "anchor"), h / group["gamma"])
         if group["inner_momentum"]:
@@ -158,14 +142,12 @@ class EntropySGD(inner_loop.InnerLoop):
         if group["temperature"]:
             self._perturb(group, moving, math.sqrt(2.0 * h * group["temperature"]))
 
-    def _collect(self, group: Group, moved: list[Tensor]) -> None:
+    def _collect(self, group: Group, moved: Tensors) -> None:
         torch._foreach_lerp_(self._buffers(moved, "mean"), moved, fresh_weight(group))
 
-    def _descent(self, group: Group, moved: list[Tensor]) -> list[Tensor]:
+    def _descent(self, group: Group, moved: Tensors) -> Tensors:
         anchors, means = (self._buffers(moved, name) for name in ("anchor", "mean"))
-        descent = torch._foreach_sub(anchors, means)
-        torch._foreach_div_(descent, group["gamma"])
-        return descent
+        return torch._foreach_div(torch._foreach_sub(anchors, means), group["gamma"])
 
 
 def fresh_weight(group: Group) -> float:
@@ -230,23 +212,10 @@ class HJ(EntropySGD):
         weight_decay: float = 0.0,
         maximize: bool = False,
     ) -> None:
-        super().__init__(
-            params,
-            lr,
-            gamma=gamma,
-            temperature=0.0,
-            inner_lr=inner_lr,
-            inner_steps=inner_steps,
-            averaging=0.0,
-            momentum=momentum,
-            inner_momentum=inner_momentum,
-            weight_decay=weight_decay,
-            maximize=maximize,
-            seed=0,
-        )
+        super().__init__(**arguments(locals()), temperature=0.0, averaging=0.0, seed=0)
 
 
-class Heat(inner_loop.InnerLoop):
+class Heat(InnerLoop):
     r"""Gradient descent on the loss smoothed by the heat equation, by sampling.
 
     .. math:: x \leftarrow x - \frac{\mathrm{lr}}{L}
@@ -313,16 +282,7 @@ class Heat(inner_loop.InnerLoop):
         maximize: bool = False,
         seed: int | None = None,
     ) -> None:
-        super().__init__(
-            params,
-            lr=lr,
-            variance=variance,
-            inner_steps=inner_steps,
-            momentum=momentum,
-            weight_decay=weight_decay,
-            maximize=maximize,
-            seed=inner_loop.seed_or_draw(seed),
-        )
+        super().__init__(**arguments(locals()))
 
     def _check(self, group: Group) -> None:
         super()._check(group)
@@ -331,13 +291,12 @@ class Heat(inner_loop.InnerLoop):
     def _begin(self, group: Group) -> None:
         torch._foreach_zero_(self._buffers(group["params"], "mean_gradient"))
 
-    def _move(self, group: Group, moving: Moving, gradients: list[Tensor]) -> None:
+    def _move(self, group: Group, moving: Moving, gradients: Tensors) -> None:
         inner, total = list(moving.values()), group["inner_steps"]
-        share = 1.0 / total
-        torch._foreach_add_(self._buffers(inner, "mean_gradient"), gradients, alpha=share)
+        torch._foreach_add_(self._buffers(inner, "mean_gradient"), gradients, alpha=1.0 / total)
         if group["variance"] and group["inner_step"] + 1 < total:
             self._copy(inner, self._buffers(inner, "anchor"))
             self._perturb(group, moving, math.sqrt(group["variance"] * total / (total - 1)))
 
-    def _descent(self, group: Group, moved: list[Tensor]) -> list[Tensor]:
+    def _descent(self, group: Group, moved: Tensors) -> Tensors:
         return self._buffers(moved, "mean_gradient")

@@ -6,17 +6,25 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from sklearn.datasets import load_digits
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 from relaxlib import _checks
+from relaxlib.deep._weights import flat_weights
+from relaxlib.deep.data import digits
 
 
 class TrainedNetwork(NamedTuple):
     """A network and the examples that it was trained on."""
 
-    model: torch.nn.Module
-    inputs: torch.Tensor  # (N, 64) float64, pixels in [0, 1]
-    targets: torch.Tensor  # (N,) int64, the digits
+    model: nn.Module
+    inputs: Tensor  # (N, 64) float64, pixels in [0, 1]
+    targets: Tensor  # (N,) int64, the digits
+
+    @property
+    def weights(self) -> np.ndarray:
+        """The parameters of the model in their own order (d,) float64."""
+        return flat_weights(self.model)
 
 
 def small_network(*, examples: int = 500, steps: int = 200) -> TrainedNetwork:
@@ -32,7 +40,7 @@ def small_network(*, examples: int = 500, steps: int = 200) -> TrainedNetwork:
     Returns
     -------
     TrainedNetwork
-        With d = 1210 weights.
+        The model, its inputs and targets, and as `weights` its d = 1210 parameters in a row.
 
     Raises
     ------
@@ -41,22 +49,18 @@ def small_network(*, examples: int = 500, steps: int = 200) -> TrainedNetwork:
 
     Examples
     --------
-    >>> network = small_network(examples=50, steps=1)
-    >>> sum(entry.numel() for entry in network.model.parameters())
-    1210
+    >>> small_network(examples=50, steps=1).weights.shape
+    (1210,)
     """
     examples, steps = _checks.count("examples", examples), _checks.count("steps", steps, least=0)
-    pixels, digits = load_digits(return_X_y=True)
-    inputs = torch.as_tensor(pixels[:examples] / 16.0)
-    targets = torch.as_tensor(np.asarray(digits[:examples], np.int64))
+    images, targets = (torch.cat(parts)[:examples] for parts in zip(*digits(), strict=True))
+    inputs = images.flatten(1).double()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = torch.nn.Sequential(
-            torch.nn.Linear(64, 16), torch.nn.Tanh(), torch.nn.Linear(16, 10)
-        ).double()
+        model = nn.Sequential(nn.Linear(64, 16), nn.Tanh(), nn.Linear(16, 10)).double()
     optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
     for _ in range(steps):
         optimizer.zero_grad()
-        torch.nn.functional.cross_entropy(model(inputs), targets).backward()
+        cross_entropy(model(inputs), targets).backward()
         optimizer.step()
     return TrainedNetwork(model, inputs, targets)
