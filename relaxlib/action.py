@@ -84,17 +84,18 @@ def minimum_action(
     """
     _checks.kind("diffusion", diffusion, Diffusion)
     images = _checks.count("images", images, 5)
-    ends = [_checks.point(name, x, diffusion.dim) for name, x in (("start", start), ("end", end))]
-    length = float(np.linalg.norm(ends[1] - ends[0]))
+    first = _checks.point("start", start, diffusion.dim)
+    last = _checks.point("end", end, diffusion.dim)
+    length = float(np.linalg.norm(last - first))
     _checks.positive("|end - start|", length, "pass two different points")
-    line = np.linspace(*ends, 16 * images)
+    line = np.linspace(first, last, 16 * images)
     noise = np.linalg.eigvalsh(diffusion.diffusivity_at(line))
     least = noise[:, 0]
     if not least.min() > max(1e-12 * noise.max(), 1e-6 * least.max()):
         place = line[int(np.argmin(least))].tolist()
         need = "Q > 0, so that any path has a finite action"
         _checks.reject(f"least eigenvalue of T Q at {place}", least.min(), need, "add noise")
-    points = ends[0] + np.linspace(0.0, 1.0, 9)[:, None] * (ends[1] - ends[0])
+    points = first + np.linspace(0.0, 1.0, 9)[:, None] * (last - first)
     price = _EVENNESS * max(_costs(diffusion, points).sum(), 1e-12)
     for size in _sizes(images):
         points = _relaxed(diffusion, _resampled(points, size), price, _WIDTH * length)
@@ -166,16 +167,11 @@ def _slope(diffusion: Diffusion, points: np.ndarray, width: float) -> np.ndarray
     """Derivative of the action by the points, (n, d); every second point moves at a time."""
     size, dim = points.shape
     shifts = np.zeros((2, dim, size, dim))
-    for axis in range(dim):
-        for first in (0, 1):
-            shifts[first, axis, first::2, axis] = width
+    shifts[0, :, ::2] = shifts[1, :, 1::2] = width * np.eye(dim)[:, None]
     change = _costs(diffusion, np.stack([points + shifts, points - shifts]))
     change = (change[0] - change[1]) / (2 * width)
     around = np.pad(change, ((0, 0), (0, 0), (1, 0))) + np.pad(change, ((0, 0), (0, 0), (0, 1)))
-    slope = np.empty_like(points)
-    for first in (0, 1):
-        slope[first::2] = around[first, :, first::2].T
-    return slope
+    return np.ascontiguousarray(np.where(np.arange(size) % 2, around[1], around[0]).T)
 
 
 def _unevenness(points: np.ndarray) -> tuple[float, np.ndarray]:
@@ -183,11 +179,6 @@ def _unevenness(points: np.ndarray) -> tuple[float, np.ndarray]:
     steps = np.diff(points, axis=0)
     lengths = np.linalg.norm(steps, axis=1)
     jumps = np.diff(lengths)
-    by_length = np.zeros_like(lengths)
-    by_length[1:] += 2 * jumps
-    by_length[:-1] -= 2 * jumps
+    by_length = -2 * np.diff(jumps, prepend=0.0, append=0.0)
     pull = (by_length / np.maximum(lengths, 1e-300))[:, None] * steps
-    force = np.zeros_like(points)
-    force[1:] += pull
-    force[:-1] -= pull
-    return float(jumps @ jumps), force
+    return float(jumps @ jumps), -np.diff(pull, axis=0, prepend=0.0, append=0.0)

@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class GaussianMixture:
     r"""The law :math:`\sum_i m_i\,N(\mu_i, K_i)`.
 
@@ -46,27 +46,21 @@ class GaussianMixture:
         If a shape does not fit, a mass is negative or a matrix is no covariance.
     """
 
-    masses: ArrayLike
-    means: ArrayLike
-    covs: ArrayLike
+    masses: np.ndarray
+    means: np.ndarray
+    covs: np.ndarray
 
-    def __post_init__(self) -> None:
-        means = _checks.rows("means", self.means)
-        arrays = {
-            "masses": _checks.array("masses", self.masses),
-            "covs": _checks.array("covs", self.covs),
-        }
-        _checks.shape("masses", arrays["masses"], means.shape[:1], "pass one for each mean")
-        _checks.shape(
-            "covs", arrays["covs"], (*means.shape, means.shape[1]), "pass (d, d) matrices"
-        )
-        _checks.finite("masses", arrays["masses"])
-        if arrays["masses"].min() < 0.0:
-            _checks.reject("min masses", arrays["masses"].min(), "masses >= 0", "they are shares")
-        for k, cov in enumerate(arrays["covs"]):
+    def __init__(self, masses: ArrayLike, means: ArrayLike, covs: ArrayLike) -> None:
+        places = _checks.rows("means", means)
+        shares, matrices = _checks.array("masses", masses), _checks.array("covs", covs)
+        _checks.shape("masses", shares, places.shape[:1], "pass one for each mean")
+        _checks.shape("covs", matrices, (*places.shape, places.shape[1]), "pass (d, d) matrices")
+        _checks.finite("masses", shares)
+        if shares.min() < 0.0:
+            _checks.reject("min masses", shares.min(), "masses >= 0", "they are shares")
+        for k, cov in enumerate(matrices):
             _checks.covariance(f"covs[{k}]", cov)
-        for name, entry in (arrays | {"means": means}).items():
-            object.__setattr__(self, name, entry)
+        vars(self).update(masses=shares, means=places, covs=matrices)
 
     def density(self, grid: Grid) -> np.ndarray:
         """Density on a grid, of shape ``grid.shape``; no covariance may be singular."""
@@ -136,9 +130,8 @@ def gaussian_mixture(
     wells = _listed_minima(landscape)
     pairs = zip(landscape.hess(wells), noise.diffusivity_at(wells), strict=True)
     covs = [stationary_covariance(*pair, temperature=temperature) for pair in pairs]
-    if masses is None:
-        masses = _laplace_masses(landscape, noise, temperature)
-    return GaussianMixture(masses, wells, covs)
+    own = _laplace_masses(landscape, noise, temperature) if masses is None else masses
+    return GaussianMixture(own, wells, covs)
 
 
 def well_masses(grid: Grid, density: ArrayLike, landscape: Landscape) -> np.ndarray:
@@ -169,7 +162,8 @@ def well_masses(grid: Grid, density: ArrayLike, landscape: Landscape) -> np.ndar
 
     Examples
     --------
-    >>>     >>> from relaxlib.landscapes import double_well
+    >>> from relaxlib.fokker_planck import gibbs
+    >>> from relaxlib.landscapes import double_well
     >>> grid = Grid.box(-2, 2, 201)
     >>> law = gibbs(grid, grid.sample(double_well().value), temperature=0.1)
     >>> well_masses(grid, law, double_well()).round(12).tolist()
@@ -244,9 +238,8 @@ def _laplace_masses(landscape: Landscape, noise: Diffusion, temperature: float) 
     multiple = np.abs(q[0] - q[0, 0, 0] * np.eye(noise.dim)).max() <= 1e-12 * q[0, 0, 0]
     if noise.dim > 1 and (callable(noise.noise) or not multiple):
         need = "a multiple of the identity, or one dimension, for the masses to have a formula"
-        _checks.reject(
-            "noise_cov", q[0].tolist(), need, "pass masses, for example well_masses(...)"
-        )
+        fix = "pass masses, for example well_masses(...)"
+        _checks.reject("noise_cov", q[0].tolist(), need, fix)
     between = np.linspace(wells.min(axis=0), wells.max(axis=0), 4001)
     spread = noise.diffusivity_at(between)[:, 0, 0]
     if not spread.min() > 1e-6 * spread.max():
@@ -270,12 +263,8 @@ def _intervals(grid: Grid, landscape: Landscape) -> np.ndarray:
     order = np.argsort(landscape.minima[:, 0])
     wells = landscape.minima[order]
     tops = [relevant_saddle(landscape, *pair).point[0] for pair in pairwise(wells)]
-    cuts = np.concatenate([[-np.inf], tops, [np.inf]])
-    (edges,) = grid.edges
-    inside = np.minimum(edges[1:], cuts[1:, None]) - np.maximum(edges[:-1], cuts[:-1, None])
-    shares = np.empty_like(inside)
-    shares[order] = np.maximum(inside, 0.0) / np.diff(edges)
-    return shares
+    cuts = pairwise([-np.inf, *tops, np.inf])
+    return np.array([grid.shares([low], [high]) for low, high in cuts])[np.argsort(order)]
 
 
 def _basins(grid: Grid, landscape: Landscape) -> np.ndarray:
@@ -284,9 +273,7 @@ def _basins(grid: Grid, landscape: Landscape) -> np.ndarray:
     framed = np.pad(values, 1, constant_values=np.inf)
     index = np.pad(np.arange(values.size).reshape(grid.shape), 1)
     best, lower = np.zeros(grid.shape), np.arange(values.size).reshape(grid.shape)
-    for step in product((-1, 0, 1), repeat=grid.dim):
-        if not any(step):
-            continue
+    for step in filter(any, product((-1, 0, 1), repeat=grid.dim)):
         window = tuple(slice(1 + k, 1 + k + n) for k, n in zip(step, grid.shape, strict=True))
         slope = (values - framed[window]) / np.linalg.norm(step * grid.spacings)
         lower = np.where(slope > best, index[window], lower)

@@ -56,7 +56,8 @@ def stationary_covariance(
 
     Examples
     --------
-    >>> stationary_covariance([[0, -1], [1, 0.5]], [[0, 0], [0, 1]], temperature=1.0).round(12)
+    >>> drift = [[0.0, -1.0], [1.0, 0.5]]
+    >>> stationary_covariance(drift, [[0, 0], [0, 1]], temperature=1.0).round(12)
     array([[2., 0.],
            [0., 2.]])
     """
@@ -197,7 +198,7 @@ def hormander_rank(drift_matrix: ArrayLike, noise_cov: ArrayLike) -> int:
 
     Examples
     --------
-    >>> hormander_rank([[0, -1], [1, 0.5]], [[0, 0], [0, 1]])
+    >>> hormander_rank([[0.0, -1.0], [1.0, 0.5]], [[0, 0], [0, 1]])
     2
     >>> hormander_rank([[1, 1], [0, 2]], [[1, 0], [0, 0]])
     1

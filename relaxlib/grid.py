@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,13 +16,13 @@ from relaxlib import _checks
 __all__ = ["DensityFlow", "Grid", "ValueFunction"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Grid:
     """Uniform nodes in a box, end points included; the end cells have half volume.
 
     Parameters
     ----------
-    axes : tuple of (n_k,) float64 arrays
+    axes : sequence of (n_k,) array_like
         Node coordinates along each axis, as `Grid.box` makes them: increasing, evenly spaced.
 
     Raises
@@ -40,15 +41,11 @@ class Grid:
 
     axes: tuple[np.ndarray, ...]
 
-    def __post_init__(self) -> None:
-        if not np.iterable(self.axes):
-            _checks.reject("axes", _checks.shown(self.axes), "a tuple of axes", "use Grid.box")
-        axes = tuple(_checks.array("axis", axis) for axis in self.axes)
-        if not axes:
-            _checks.reject("axes", axes, "at least one axis", "use Grid.box")
-        for axis in axes:
-            _check_axis(axis)
-        object.__setattr__(self, "axes", axes)
+    def __init__(self, axes: Iterable[ArrayLike]) -> None:
+        found = tuple(map(_axis, axes)) if np.iterable(axes) else ()
+        if not found:
+            _checks.reject("axes", _checks.shown(axes), "one axis or more", "use Grid.box")
+        vars(self).update(axes=found)
 
     @classmethod
     def box(cls, lower: ArrayLike, upper: ArrayLike, shape: int | Sequence[int]) -> Grid:
@@ -110,6 +107,19 @@ class Grid:
             cells = np.multiply.outer(cells, lengths)
         return cells
 
+    def shares(self, lower: ArrayLike, upper: ArrayLike) -> np.ndarray:
+        """Share of every cell that lies between two corners (d,), of shape ``shape``.
+
+        >>> Grid.box(0, 1, 3).shares([0.5], [np.inf]).tolist()
+        [0.0, 0.5, 1.0]
+        """
+        corners, shares = _checks.array("lower, upper", [lower, upper]), np.ones(())
+        _checks.shape("lower, upper", corners, (2, self.dim))
+        for edges, low, high in zip(self.edges, *corners, strict=True):
+            overlap = np.minimum(edges[1:], high) - np.maximum(edges[:-1], low)
+            shares = np.multiply.outer(shares, np.maximum(overlap, 0.0) / np.diff(edges))
+        return shares
+
     def sample(self, function: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         """Values of ``function`` at the nodes, of shape ``shape``.
 
@@ -123,8 +133,9 @@ class Grid:
         return values.reshape(self.shape)
 
 
-def _check_axis(axis: np.ndarray) -> None:
-    """Reject coordinates that are not finite, increasing and, to rounding, evenly spaced."""
+def _axis(coordinates: ArrayLike) -> np.ndarray:
+    """Coordinates that are finite, increasing and, to rounding, evenly spaced."""
+    axis = _checks.array("axis", coordinates)
     if axis.ndim != 1 or len(axis) < 2:
         _checks.reject("axis.shape", axis.shape, "two or more nodes (n,)", "use Grid.box")
     _checks.finite("axis", axis)
@@ -133,18 +144,19 @@ def _check_axis(axis: np.ndarray) -> None:
     if not (steps.min() > 0.0 and np.abs(steps - spacing).max() <= rounding):
         extremes = f"{steps.min():g} to {steps.max():g}"
         _checks.reject("steps of an axis", extremes, "one positive step", "use Grid.box")
+    return axis
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class ValueFunction:
     """A function of time and position, known at the nodes of a grid.
 
     Parameters
     ----------
     grid : Grid
-    times : (k,) float64
+    times : (k,) array_like
         Increasing times.
-    values : (k, *grid.shape) float64
+    values : (k, *grid.shape) array_like
 
     Raises
     ------
@@ -154,9 +166,7 @@ class ValueFunction:
     Examples
     --------
     >>> grid = Grid.box(0, 1, 2)
-    >>> ValueFunction(grid, np.array([0.0, 1.0]), np.array([[0.0, 2.0], [4.0, 6.0]])).interpolate(
-    ...     [[0.5]], t=0.25
-    ... ).tolist()
+    >>> ValueFunction(grid, [0, 1], [[0, 2], [4, 6]]).interpolate([[0.5]], t=0.25).tolist()
     [2.0]
     """
 
@@ -164,8 +174,8 @@ class ValueFunction:
     times: np.ndarray
     values: np.ndarray
 
-    def __post_init__(self) -> None:
-        _fit_in_time(self, "values")
+    def __init__(self, grid: Grid, times: ArrayLike, values: ArrayLike) -> None:
+        vars(self).update(_in_time(grid, times, "values", values))
 
     def interpolate(self, points: ArrayLike, t: float | None = None) -> np.ndarray:
         """Multilinear interpolation in space and time.
@@ -192,8 +202,7 @@ class ValueFunction:
         if outside.any():
             box = f"a position in [{first.tolist()}, {last.tolist()}]"
             _checks.reject("points", positions[outside][0].tolist(), box, "enlarge the grid")
-        values = RegularGridInterpolator(self.grid.axes, self._at(t))(positions)
-        return values.reshape(leading)
+        return RegularGridInterpolator(self.grid.axes, self._at(t))(positions).reshape(leading)
 
     def _at(self, t: float | None) -> np.ndarray:
         """Values at time ``t``, linear between the stored times."""
@@ -207,15 +216,15 @@ class ValueFunction:
         return (1 - step) * self.values[after - 1] + step * self.values[after]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class DensityFlow:
     """Densities on the nodes of a grid at increasing times.
 
     Parameters
     ----------
     grid : Grid
-    times : (k,) float64
-    densities : (k, *grid.shape) float64
+    times : (k,) array_like
+    densities : (k, *grid.shape) array_like
 
     Raises
     ------
@@ -227,15 +236,17 @@ class DensityFlow:
     times: np.ndarray
     densities: np.ndarray
 
-    def __post_init__(self) -> None:
-        _fit_in_time(self, "densities")
+    def __init__(self, grid: Grid, times: ArrayLike, densities: ArrayLike) -> None:
+        vars(self).update(_in_time(grid, times, "densities", densities))
 
 
-def _fit_in_time(flow: ValueFunction | DensityFlow, name: str) -> None:
-    """Reject times and arrays on a grid that do not belong together; keep them as arrays."""
-    _checks.kind("grid", flow.grid, Grid)
-    times, arrays = _checks.array("times", flow.times), _checks.array(name, getattr(flow, name))
-    _checks.shape("times", times, (times.size,), "pass times (k,)")
-    _checks.shape(name, arrays, (len(times), *flow.grid.shape), "pass one array for each time")
-    object.__setattr__(flow, "times", times)
-    object.__setattr__(flow, name, arrays)
+def _in_time(grid: Grid, times: ArrayLike, name: str, values: ArrayLike) -> dict[str, Any]:
+    """The fields of arrays on a grid in time, if they belong together.
+
+    The library's own results pass as well: shapes are compared, no entry is looked at.
+    """
+    _checks.kind("grid", grid, Grid)
+    instants, arrays = _checks.array("times", times), _checks.array(name, values)
+    _checks.shape("times", instants, (instants.size,), "pass times (k,)")
+    _checks.shape(name, arrays, (len(instants), *grid.shape), "pass one array for each time")
+    return {"grid": grid, "times": instants, name: arrays}

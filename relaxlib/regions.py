@@ -12,7 +12,7 @@ from relaxlib import _checks
 __all__ = ["Ball", "Box"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Ball:
     r"""The ball :math:`|x - c| < r`.
 
@@ -31,12 +31,11 @@ class Ball:
     center: np.ndarray
     radius: float
 
-    def __post_init__(self) -> None:
-        center = np.atleast_1d(_checks.array("center", self.center))
-        _checks.shape("center", center, (max(center.size, 1),))
-        _checks.finite("center", center)
-        object.__setattr__(self, "center", center)
-        object.__setattr__(self, "radius", _checks.positive("radius", self.radius))
+    def __init__(self, center: ArrayLike, radius: float) -> None:
+        place = np.atleast_1d(_checks.array("center", center))
+        _checks.shape("center", place, (max(place.size, 1),))
+        _checks.finite("center", place)
+        vars(self).update(center=place, radius=_checks.positive("radius", radius))
 
     @property
     def dim(self) -> int:
@@ -67,7 +66,7 @@ class Ball:
         return self.distance(points) < 0
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Box:
     r"""The open box :math:`\ell_k < x_k < u_k`.
 
@@ -85,10 +84,9 @@ class Box:
     lower: np.ndarray
     upper: np.ndarray
 
-    def __post_init__(self) -> None:
-        lower, upper = _checks.corners(self.lower, self.upper)
-        object.__setattr__(self, "lower", lower)
-        object.__setattr__(self, "upper", upper)
+    def __init__(self, lower: ArrayLike, upper: ArrayLike) -> None:
+        first, last = _checks.corners(lower, upper)
+        vars(self).update(lower=first, upper=last)
 
     @property
     def dim(self) -> int:

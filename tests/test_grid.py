@@ -43,6 +43,15 @@ def test_end_cells_have_half_volume_and_corners_a_quarter():
     assert GRID.volumes[-1, -1] == 0.125
 
 
+def test_shares_of_cells_add_up_to_the_box():
+    shares = GRID.shares((-0.3, -np.inf), (0.6, 1.75))
+    assert (shares * GRID.volumes).sum() == pytest.approx(0.9 * 1.75, rel=1e-14)
+    assert GRID.shares((-1, 0), (1, 3)).tolist() == np.ones(GRID.shape).tolist()
+    assert not GRID.shares((2, 0), (3, 3)).any()
+    with pytest.raises(ValueError, match=r"lower, upper.shape = \(2, 1\): need .* = \(2, 2\)"):
+        GRID.shares([0.0], [1.0])
+
+
 def test_sample_puts_values_where_the_nodes_are():
     values = GRID.sample(lambda x: 10 * x[:, 0] + x[:, 1])
     assert values[3, 2] == 10 * GRID.axes[0][3] + GRID.axes[1][2]
@@ -71,9 +80,9 @@ def test_box_rejects(lower, upper, shape, message):
 @pytest.mark.parametrize(
     ("axes", "message"),
     [
-        (5, r"axes = 5: need a tuple of axes; use Grid.box"),
-        (None, r"axes = None: need a tuple of axes; use Grid.box"),
-        ((), r"axes = \(\): need at least one axis; use Grid.box"),
+        (5, r"axes = 5: need one axis or more; use Grid.box"),
+        (None, r"axes = None: need one axis or more; use Grid.box"),
+        ((), r"axes = \(\): need one axis or more; use Grid.box"),
         (([0.0],), r"axis.shape = \(1,\): need two or more nodes \(n,\); use Grid.box"),
         (([[0.0, 1.0]],), r"axis.shape = \(1, 2\): need two or more nodes"),
         (([0.0, np.inf],), r"axis\[1\] = inf: need finite entries"),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
-from scipy.sparse import coo_array, csr_array
+from scipy.sparse import csr_array
 
 from relaxlib.operators import KolmogorovOperator
 from relaxlib.regions import Ball, Box
@@ -12,8 +14,8 @@ _SHORTEST = 1e-9  # smallest fraction of a jump that is told from no jump at all
 
 
 def killed(
-    operator: KolmogorovOperator, region: Ball | Box | np.ndarray, inside: np.ndarray
-) -> tuple[csr_array, np.ndarray]:
+    operator: KolmogorovOperator, region: Ball | Box | np.ndarray
+) -> tuple[KolmogorovOperator, np.ndarray, np.ndarray]:
     r"""The generator of the chain that ends at the boundary of a region.
 
     A pair of jumps :math:`\pm e` with rates :math:`r_\pm` is cut at the fractions
@@ -29,21 +31,21 @@ def killed(
     operator : KolmogorovOperator
     region : Ball, Box or boolean array of ``grid.shape``
         Jumps to nodes outside a mask are not cut.
-    inside : (n,) bool
-        The nodes in the region.
 
     Returns
     -------
-    matrix : (n, n) csr_array
+    chain : KolmogorovOperator
         Rows of nodes outside are zero; rows inside sum to minus the rate of leaving.
+    inside : (n,) bool
+        The nodes in the region.
     leaving : (n,) float64
         The rates of leaving.
     """
-    grid = operator.grid
-    jumps = coo_array(operator.matrix)
+    grid, inside = operator.grid, operator.inside(region)
+    jumps = operator.matrix.tocoo()
     chosen = inside[jumps.row] & (jumps.row != jumps.col) & (jumps.data > 0.0)
     rows, columns, rates = jumps.row[chosen], jumps.col[chosen], jumps.data[chosen]
-    steps = _steps(grid.shape, rows, columns, operator.boundary == "periodic")
+    steps = _steps(operator, rows, columns)
     arms = np.ones(len(rows))
     if isinstance(region, Ball | Box):
         out = ~inside[columns]
@@ -55,23 +57,13 @@ def killed(
     sums = (rates + back) + back_arms * (rates - back)
     rates = np.where(paired, sums / (arms * (arms + back_arms)), rates / arms)
     staying = inside[columns]
-    count = len(inside)
+    count, nodes = len(inside), np.arange(len(inside))
     leaving = np.bincount(rows[~staying], rates[~staying], count) + _walls(operator) * inside
     total = np.bincount(rows[staying], rates[staying], count) + leaving
-    everywhere = np.arange(count)
-    places = (
-        np.concatenate([rows[staying], everywhere]),
-        np.concatenate([columns[staying], everywhere]),
-    )
     entries = np.concatenate([rates[staying], -total])
-    return csr_array(coo_array((entries, places), shape=(count, count))), leaving
-
-
-def longest_jump(matrix: csr_array, shape: tuple[int, ...]) -> int:
-    """Largest number of spacings along an axis that a jump of a chain on a grid spans."""
-    jumps = coo_array(matrix)
-    moves = jumps.data != 0.0
-    return int(np.abs(_steps(shape, jumps.row[moves], jumps.col[moves], False)).max(initial=0))
+    places = [np.concatenate([ends[staying], nodes]) for ends in (rows, columns)]
+    matrix = csr_array((entries, places), shape=(count, count))
+    return replace(operator, matrix=matrix), inside, leaving
 
 
 def _walls(operator: KolmogorovOperator) -> np.ndarray:
@@ -80,25 +72,21 @@ def _walls(operator: KolmogorovOperator) -> np.ndarray:
     return np.where(sums < 1e-12 * diagonal, -sums, 0.0)
 
 
-def _steps(
-    shape: tuple[int, ...], rows: np.ndarray, columns: np.ndarray, periodic: bool
-) -> np.ndarray:
+def _steps(operator: KolmogorovOperator, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Jumps (n, d) in units of the spacings."""
+    shape = np.array(operator.grid.shape)
     start, end = (np.stack(np.unravel_index(k, shape), axis=1) for k in (rows, columns))
-    steps = end - start
-    if periodic:
-        period = np.array(shape)
-        steps = (steps + period // 2) % period - period // 2
-    return steps
+    if operator.boundary == "periodic":
+        return (end - start + shape // 2) % shape - shape // 2
+    return end - start
 
 
 def _opposites(rows: np.ndarray, steps: np.ndarray) -> np.ndarray:
     """Index of the jump -e from the same node for every jump e, or -1."""
     reach = int(np.abs(steps).max(initial=0))
-    base = 2 * reach + 1
-    powers = base ** np.arange(steps.shape[1])
-    keys = rows * base ** steps.shape[1] + (steps + reach) @ powers
-    wanted = rows * base ** steps.shape[1] + (reach - steps) @ powers
+    shape = (rows.max(initial=0) + 1,) + (2 * reach + 1,) * steps.shape[1]
+    keys = np.ravel_multi_index((rows, *(reach + steps).T), shape)
+    wanted = np.ravel_multi_index((rows, *(reach - steps).T), shape)
     order = np.argsort(keys)
     place = np.minimum(np.searchsorted(keys, wanted, sorter=order), len(keys) - 1)
     found = order[place]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,7 +11,7 @@ from scipy.sparse.csgraph import breadth_first_order
 from scipy.sparse.linalg import splu
 
 from relaxlib import _checks, multigrid
-from relaxlib.exit_times._cut_cells import killed, longest_jump
+from relaxlib.exit_times._cut_cells import killed
 from relaxlib.operators import KolmogorovOperator
 from relaxlib.regions import Ball, Box
 
@@ -60,14 +59,10 @@ def mean_exit_time(operator: KolmogorovOperator, region: Ball | Box | np.ndarray
     1.5625
     """
     _checks.kind("operator", operator, KolmogorovOperator)
-    inside = operator.inside(region)
-    matrix, leaving = killed(operator, region, inside)
-    endless = _may_stay_forever(matrix, inside, leaving)
-    values = np.where(endless, np.inf, 0.0)
-    rest = inside & ~endless
-    if rest.any():
-        values[rest] = _solve(operator, matrix, rest, np.ones(len(rest)), 0.0)
-    return values.reshape(operator.grid.shape)
+    chain, inside, leaving = killed(operator, region)
+    endless = _may_stay_forever(chain.matrix, inside, leaving)
+    times = _solve(chain, np.ones(len(inside)), inside & ~endless, 0.0)
+    return np.where(endless, np.inf, times).reshape(operator.grid.shape)
 
 
 def feynman_kac(
@@ -122,14 +117,11 @@ def feynman_kac(
     _checks.kind("operator", operator, KolmogorovOperator)
     discount = _checks.nonnegative("discount", discount)
     values = _checks.values_on(operator.grid.shape, source, "source").ravel()
-    inside = operator.inside(region)
-    matrix, leaving = killed(operator, region, inside)
-    if discount == 0.0 and _may_stay_forever(matrix, inside, leaving).any():
+    chain, inside, leaving = killed(operator, region)
+    if discount == 0.0 and _may_stay_forever(chain.matrix, inside, leaving).any():
         need = "discount > 0, as the process may stay in the region for ever"
         _checks.reject("discount", 0, need, "discount, or enlarge the noise")
-    result = np.zeros(len(inside))
-    result[inside] = _solve(operator, matrix, inside, values, discount)
-    return result.reshape(operator.grid.shape)
+    return _solve(chain, values, inside, discount).reshape(operator.grid.shape)
 
 
 def _may_stay_forever(matrix: csr_array, inside: np.ndarray, leaving: np.ndarray) -> np.ndarray:
@@ -140,41 +132,33 @@ def _may_stay_forever(matrix: csr_array, inside: np.ndarray, leaving: np.ndarray
 
 def _reaching(matrix: csr_array, targets: np.ndarray) -> np.ndarray:
     """Nodes with a path of jumps to a target, targets included, (n,) bool."""
-    count = len(targets)
-    jumps = matrix.tocoo()
-    ends = np.flatnonzero(targets)
-    source = np.concatenate([jumps.col, np.full(len(ends), count)])
-    target = np.concatenate([jumps.row, ends])
-    edges = (source != target) & (np.concatenate([jumps.data, np.ones(len(ends))]) > 0.0)
-    backward = csr_array(
-        (np.ones(edges.sum()), (source[edges], target[edges])), shape=(count + 1, count + 1)
-    )
+    count, ends, jumps = len(targets), np.flatnonzero(targets), matrix.tocoo()
+    moves = jumps.data > 0.0
+    source = np.append(jumps.col[moves], np.full(len(ends), count))  # a node before all targets
+    target = np.append(jumps.row[moves], ends)
+    backward = csr_array((np.ones(len(source)), (source, target)), shape=(count + 1,) * 2)
     found = np.zeros(count + 1, np.bool_)
     found[breadth_first_order(backward, count, return_predecessors=False)] = True
     return found[:count]
 
 
 def _solve(
-    operator: KolmogorovOperator,
-    matrix: csr_array,
-    inside: np.ndarray,
-    source: np.ndarray,
-    discount: float,
+    chain: KolmogorovOperator, source: np.ndarray, inside: np.ndarray, discount: float
 ) -> np.ndarray:
-    """(discount - M)^{-1} source on the nodes inside, for M with zeros at the other nodes."""
-    shape, wanted = operator.grid.shape, np.where(inside, source, 0.0)
-    if not wanted.any():
-        return wanted[inside]
-    if inside.sum() > _DIRECT and longest_jump(matrix, shape) <= 1:
-        inner, mask = replace(operator, matrix=matrix), inside.reshape(shape)
-        with suppress(ArithmeticError):  # not converged: the direct solver may know better
-            values = multigrid.solve(inner, wanted.reshape(shape), inside=mask, discount=discount)
-            return values.ravel()[inside]
-    among = matrix[inside][:, inside]
+    """The solution w (n,) of (discount - M) w = source on the nodes inside, zero at the others."""
+    shape, right = chain.grid.shape, np.where(inside, source, 0.0)
+    if not right.any():
+        return right
+    if inside.sum() > _DIRECT:
+        mask = inside.reshape(shape)
+        with suppress(ArithmeticError, ValueError):  # not converged, or refused: solve directly
+            found = multigrid.solve(chain, right.reshape(shape), inside=mask, discount=discount)
+            return found.ravel()
+    among = chain.matrix[inside][:, inside]
     system = csc_array(discount * eye_array(among.shape[0]) - among)
-    values = splu(system).solve(source[inside])
-    largest = np.abs(wanted).max()
-    lost = np.finfo(float).eps * np.abs(system.diagonal() * values).max() / largest
+    values, largest = np.zeros_like(right), np.abs(right).max()
+    values[inside] = splu(system).solve(right[inside])
+    lost = np.finfo(float).eps * np.abs(system.diagonal() * values[inside]).max() / largest
     if not lost < _LOST:
         raise ArithmeticError(
             f"time of {np.abs(values).max() / largest:.1e} to be solved for: rounding costs "

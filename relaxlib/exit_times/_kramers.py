@@ -16,7 +16,7 @@ from relaxlib.diffusions import Diffusion, langevin
 from relaxlib.grid import Grid
 from relaxlib.landscapes import Landscape
 
-EVENTS = ("transition", "reach_saddle")
+_RESOLUTION = 401  # nodes along each axis of the grid on which a saddle is sought
 _ON_PATH, _PATH_WEIGHTS = np.polynomial.legendre.leggauss(64)
 
 
@@ -92,46 +92,44 @@ def kramers(
     """
     _checks.kind("landscape", landscape, Landscape)
     temperature = _checks.positive("temperature", temperature)
-    _checks.choice("event", event, EVENTS)
-    bottom, top = _critical(landscape, "minimum", minimum), _critical(landscape, "saddle", saddle)
-    well, peak = landscape.hess(bottom), landscape.hess(top)
-    negative = [int((np.linalg.eigvalsh(hess) < 0.0).sum()) for hess in (well, peak)]
+    _checks.choice("event", event, ("transition", "reach_saddle"))
+    bottom = _checks.point("minimum", minimum, landscape.dim)
+    top = _checks.point("saddle", saddle, landscape.dim)
+    need, fix = "it must be a critical point of f", "polish it: relevant_saddle"
+    check_critical(landscape, "minimum", bottom, need, fix)
+    check_critical(landscape, "saddle", top, need, fix)
+    hessians = landscape.hess(np.array([bottom, top]))
+    curvatures = np.linalg.eigvalsh(hessians)
+    negative = (curvatures < 0.0).sum(axis=1)
     if negative[0]:
         _checks.reject("minimum", bottom.tolist(), "a minimum of f", "pass a local minimum")
     if negative[1] != 1:
         need = f"one negative eigenvalue there (found {negative[1]})"
         _checks.reject("saddle", top.tolist(), need, "pass a saddle of index one")
     noise = langevin(landscape, temperature=1.0, noise_cov=noise_cov)
+    matrices = _noise_at(noise, np.linspace(bottom, top, 4001))[[0, -1]]
     path = bottom + (0.5 + 0.5 * _ON_PATH[:, None]) * (top - bottom)
-    ends = _noise_at(noise, np.array([bottom, top]))
-    _noise_at(noise, np.linspace(bottom, top, 4001))
-    force = np.linalg.solve(_noise_at(noise, path), landscape.grad(path)[..., None])[..., 0]
     _check_gradient(landscape, noise, path)
-    barrier = _PATH_WEIGHTS / 2 @ (force @ (top - bottom))
-    flat, curved = np.linalg.det(np.linalg.solve(ends, np.array([well, peak])))
-    ratio = ends[1, 0, 0] / ends[0, 0, 0]
-    rate = np.abs(np.linalg.eigvalsh(peak)[0])
+    barrier = _PATH_WEIGHTS / 2 @ (_force(landscape, noise, path) @ (top - bottom))
+    flat, curved = np.linalg.det(np.linalg.solve(matrices, hessians))
+    ratio, rate = matrices[1, 0, 0] / matrices[0, 0, 0], np.abs(curvatures[1, 0])
     time = 2 * np.pi / rate * ratio * np.sqrt(abs(curved) / flat) * np.exp(barrier / temperature)
     return float(time if event == "transition" else time / 2)
 
 
-def relevant_saddle(
-    landscape: Landscape, start: ArrayLike, end: ArrayLike, *, resolution: int = 401
-) -> Saddle:
+def relevant_saddle(landscape: Landscape, start: ArrayLike, end: ArrayLike) -> Saddle:
     r"""The pass of least height between two points in one or two dimensions.
 
     .. math:: H(x, y) = \inf_{\varphi: x\to y}\ \sup_t f(\varphi(t)).
 
-    The lowest path on a grid over the landscape's box, its highest point then polished by
-    Newton's method on the gradient.
+    The lowest path on a grid of 401 nodes along each axis of the landscape's box, its highest
+    point then polished by Newton's method on the gradient.
 
     Parameters
     ----------
     landscape : Landscape
     start, end : (d,) array_like
         Points of the landscape's box.
-    resolution : int
-        Nodes along each axis, at least 50.
 
     Returns
     -------
@@ -159,7 +157,7 @@ def relevant_saddle(
     _checks.kind("landscape", landscape, Landscape)
     if landscape.dim > 2:
         _checks.reject("landscape.dim", landscape.dim, "1 or 2", "pass the saddle that you know")
-    grid = Grid.box(*landscape.box, [_checks.count("resolution", resolution, 50)] * landscape.dim)
+    grid = Grid.box(*landscape.box, [_RESOLUTION] * landscape.dim)
     ends = [_node(grid, name, x) for name, x in (("start", start), ("end", end))]
     values = grid.sample(landscape.value).ravel()
     highest = _highest_on_lowest_path(grid.shape, values, *ends)
@@ -172,28 +170,25 @@ def relevant_saddle(
     if not far <= 2.0:
         raise ArithmeticError(
             f"saddle near {rough.tolist()}: Newton's method went {far:.3g} spacings away; "
-            "raise resolution"
+            "take a landscape with a smaller box"
         )
     return Saddle(point, float(landscape.value(point)))
 
 
-def _critical(landscape: Landscape, name: str, x: ArrayLike) -> np.ndarray:
-    point = _checks.point(name, x, landscape.dim)
+def check_critical(landscape: Landscape, name: str, point: np.ndarray, need: str, fix: str) -> None:
+    """Reject a point (d,) at which grad f is not zero."""
     steepness = float(np.linalg.norm(landscape.grad(point)))
     if steepness > 1e-6 * (1.0 + np.abs(landscape.hess(point)).max()):
-        need = "zero: it must be a critical point of f"
-        _checks.reject(f"|grad f({name})|", f"{steepness:g}", need, "polish it: relevant_saddle")
-    return point
+        _checks.reject(f"|grad f({name})|", f"{steepness:g}", f"zero: {need}", fix)
 
 
 def _noise_at(noise: Diffusion, x: np.ndarray) -> np.ndarray:
     """Q at points (n, d), as (n, d, d): constant or a positive multiple of the identity."""
     matrices = noise.diffusivity_at(x)
     least = np.linalg.eigvalsh(matrices)[:, 0]
-    lowest = least.min()
-    if not lowest > max(1e-12 * np.abs(matrices).max(), 1e-6 * least.max()):
+    if not least.min() > max(1e-12 * np.abs(matrices).max(), 1e-6 * least.max()):
         need = "Q > 0 on the way, for noise to reach all directions"
-        _checks.reject("least eigenvalue of Q", f"{lowest:g}", need, "use mean_exit_time")
+        _checks.reject("least eigenvalue of Q", f"{least.min():g}", need, "use mean_exit_time")
     scaled = matrices / matrices[:, :1, :1]
     if callable(noise.noise) and np.abs(scaled - np.eye(noise.dim)).max() > 1e-9:
         need = "a constant matrix or a multiple of the identity"
@@ -201,14 +196,17 @@ def _noise_at(noise: Diffusion, x: np.ndarray) -> np.ndarray:
     return matrices
 
 
+def _force(landscape: Landscape, noise: Diffusion, x: np.ndarray) -> np.ndarray:
+    """Q^{-1} grad f at points (n, d)."""
+    return np.linalg.solve(_noise_at(noise, x), landscape.grad(x)[..., None])[..., 0]
+
+
 def _check_gradient(landscape: Landscape, noise: Diffusion, path: np.ndarray) -> None:
     """Reject unless the Jacobian of Q^{-1} grad f is symmetric along the path."""
-    dim, width = landscape.dim, 1e-5
-    jacobian = np.empty((len(path), dim, dim))
-    for k, unit in enumerate(np.eye(dim)):
-        ends = [path + sign * width * unit for sign in (1, -1)]
-        forces = [np.linalg.solve(_noise_at(noise, x), landscape.grad(x)[..., None]) for x in ends]
-        jacobian[:, :, k] = (forces[0] - forces[1])[..., 0] / (2 * width)
+    jacobian, width = np.empty((len(path), landscape.dim, landscape.dim)), 1e-5
+    for k, shift in enumerate(width * np.eye(landscape.dim)):
+        ahead, behind = (_force(landscape, noise, x) for x in (path + shift, path - shift))
+        jacobian[:, :, k] = (ahead - behind) / (2 * width)
     curl = np.abs(jacobian - np.swapaxes(jacobian, 1, 2)).max()
     if curl > 1e-5 * (1.0 + np.abs(jacobian).max()):
         need = "zero, for a potential Phi to exist"
@@ -218,7 +216,7 @@ def _check_gradient(landscape: Landscape, noise: Diffusion, path: np.ndarray) ->
 def _node(grid: Grid, name: str, x: ArrayLike) -> int:
     """Flat index of the node nearest to a point of the box."""
     point = _checks.point(name, x, grid.dim)
-    first, last = (np.array([axis[end] for axis in grid.axes]) for end in (0, -1))
+    first, last = grid.nodes[[0, -1]]
     if np.any((point < first) | (point > last)):
         need = f"a point in [{first.tolist()}, {last.tolist()}]"
         _checks.reject(name, point.tolist(), need, "move it into the landscape's box")
@@ -233,13 +231,9 @@ def _highest_on_lowest_path(
 
     That path lies in the minimum spanning tree whose edges weigh the rank of their higher end.
     """
-    rank = np.empty(len(values), np.int64)
-    rank[np.argsort(values, kind="stable")] = np.arange(1, len(values) + 1)
+    rank = 1 + np.argsort(np.argsort(values, kind="stable"))
     index = np.arange(len(values)).reshape(shape)
-    pairs = [
-        (index.take(range(n - 1), axis).ravel(), index.take(range(1, n), axis).ravel())
-        for axis, n in enumerate(shape)
-    ]
+    pairs = [[np.delete(index, k, axis).ravel() for k in (-1, 0)] for axis in range(len(shape))]
     rows, columns = (np.concatenate(side) for side in zip(*pairs, strict=True))
     weights = np.maximum(rank[rows], rank[columns]).astype(np.float64)
     graph = csr_array((weights, (rows, columns)), shape=(len(values), len(values)))

@@ -16,6 +16,7 @@ from relaxlib import _checks
 from relaxlib.diffusions import Diffusion
 
 Field = Callable[[np.ndarray], np.ndarray]
+Pair = tuple[float, float]
 
 _POINTS = 16
 _NODES, _WEIGHTS = legendre.leggauss(_POINTS)
@@ -73,19 +74,12 @@ def interval_exit_time(
     >>> f"{interval_exit_time(cold, -1.0, lower=-np.inf, upper=1.0):.5e}"
     '2.19864e+09'
     """
-    _checks.kind("diffusion", diffusion, Diffusion)
-    if diffusion.dim != 1:
-        _checks.reject("diffusion.dim", diffusion.dim, "1", "use mean_exit_time on an operator")
-    starts = _checks.array("x", x)
-    _checks.finite("x", starts)
+    _check_line("diffusion", diffusion, "use mean_exit_time on an operator")
     lower, upper = _checks.number("lower", lower), _checks.number("upper", upper)
     if not lower < upper or (np.isinf(lower) and np.isinf(upper)):
         ends = f"({lower:g}, {upper:g})"
         _checks.reject("(lower, upper)", ends, "lower < upper, one of them finite", "mend them")
-    outside = (starts < lower) | (starts > upper)
-    if outside.any():
-        need = f"{lower:g} <= x <= {upper:g}"
-        _checks.reject("x", starts[outside].flat[0], need, "start inside the interval")
+    starts = _within("x", x, lower, upper, "start inside the interval")
     side = -1.0 if np.isinf(upper) else 1.0  # mirror the line if its right end is infinite
 
     def slope(y: np.ndarray) -> np.ndarray:
@@ -98,15 +92,15 @@ def interval_exit_time(
             _checks.reject(f"T Q({place:g})", values.min(), "T Q > 0", "use feynman_kac")
         return values
 
-    first, last = sorted((side * lower, side * upper))
+    first, last = (lower, upper) if side > 0.0 else (-upper, -lower)
+    starts = side * starts
     if np.isinf(first):
-        edge = min(starts.min(initial=np.inf) if side > 0 else -starts.max(initial=-np.inf), last)
+        edge = min(starts.min(initial=np.inf), last)
         if diffusion.landscape:
-            corners = side * np.concatenate(diffusion.landscape.box)
-            edge = min(edge, corners.min())
+            edge = min(edge, (side * np.concatenate(diffusion.landscape.box)).min())
         first = _tail(slope, edge, last - edge)
-        return _one_sided(slope, spread, side * starts, first, last, -np.inf, 0.0)
-    return _two_sided(slope, spread, side * starts, first, last)
+        return _one_sided(slope, spread, starts, (first, last), (-np.inf, 0.0))
+    return _two_sided(slope, spread, starts, (first, last))
 
 
 def radial_exit_time(
@@ -153,16 +147,9 @@ def radial_exit_time(
     >>> f"{radial_exit_time(profile, 0.0, radius=1.0, dim=2):.3f}"
     '1244.675'
     """
-    _checks.kind("profile", profile, Diffusion)
-    if profile.dim != 1:
-        _checks.reject("profile.dim", profile.dim, "1", "pass the radial drift as a 1-d diffusion")
+    _check_line("profile", profile, "pass the radial drift as a 1-d diffusion")
     radius, dim = _checks.positive("radius", radius), _checks.count("dim", dim)
-    starts = _checks.array("distance", distance)
-    _checks.finite("distance", starts)
-    outside = (starts < 0.0) | (starts > radius)
-    if outside.any():
-        need = f"0 <= distance <= {radius:g}"
-        _checks.reject("distance", starts[outside].flat[0], need, "start inside the ball")
+    starts = _within("distance", distance, 0.0, radius, "start inside the ball")
 
     def spread(r: np.ndarray) -> np.ndarray:
         return profile.diffusivity_at(r[..., None])[..., 0, 0]
@@ -173,8 +160,24 @@ def radial_exit_time(
     core = radius * 0.5**_HALVINGS
     height = -(dim - 1) * np.log(core)
     mass = dim * np.log(core) - np.log(dim * spread(np.array([core])))[0]
-    places = np.maximum(starts, core)
-    return _one_sided(slope, spread, places, core, radius, mass, height)
+    return _one_sided(slope, spread, np.maximum(starts, core), (core, radius), (mass, height))
+
+
+def _check_line(name: str, diffusion: Diffusion, fix: str) -> None:
+    """Reject what is no diffusion on the line."""
+    _checks.kind(name, diffusion, Diffusion)
+    if diffusion.dim != 1:
+        _checks.reject(f"{name}.dim", diffusion.dim, "1", fix)
+
+
+def _within(name: str, x: ArrayLike, lower: float, upper: float, fix: str) -> np.ndarray:
+    """Numbers (...) between two ends."""
+    found = _checks.array(name, x)
+    _checks.finite(name, found)
+    outside = (found < lower) | (found > upper)
+    if outside.any():
+        _checks.reject(name, found[outside].flat[0], f"{lower:g} <= {name} <= {upper:g}", fix)
+    return found
 
 
 def _tail(slope: Field, edge: float, width: float) -> float:
@@ -186,34 +189,26 @@ def _tail(slope: Field, edge: float, width: float) -> float:
         steepness = np.abs(slope(edge - width * np.array([0.0, 0.5, 1.0]))).max()
         width = min(2.0 * width, _CHANGE / max(steepness, 1e-300), 1e150)
         panel = edge - width / 2 * (1.0 + _NODES)
-        rise = max(rise - width / 2 * (_WEIGHTS @ slope(panel)), 0.0)
+        rise = max(rise - width / 2 * float(_WEIGHTS @ slope(panel)), 0.0)
         edge -= width
     need = "a drift that confines the process on that side"
     _checks.reject("infinite end", f"S rises by {rise:g} only", need, "give a finite end")
 
 
 def _one_sided(
-    slope: Field,
-    spread: Field,
-    starts: np.ndarray,
-    first: float,
-    last: float,
-    mass: float,
-    height: float,
+    slope: Field, spread: Field, starts: np.ndarray, ends: Pair, beyond: Pair
 ) -> np.ndarray:
-    """u when ``first`` is not an exit; log of the speed measure left of it, and S there."""
-    edges, half, nodes, scale = _panels(slope, starts, first, last, height)
-    speed = -scale - np.log(spread(nodes))
+    """u when the first end is no exit; ``beyond``: log of the speed measure left of it, S there."""
+    mass, height = beyond
+    edges, half, scale, speed = _panels(slope, spread, starts, ends, height)
     inner, _ = _from_left(half, speed, mass)
     _, outer = _from_right(half, scale + inner)
     return _exponential(outer[np.searchsorted(edges, starts)])
 
 
-def _two_sided(
-    slope: Field, spread: Field, starts: np.ndarray, first: float, last: float
-) -> np.ndarray:
-    edges, half, nodes, scale = _panels(slope, starts, first, last, 0.0)
-    speed = -scale - np.log(spread(nodes))
+def _two_sided(slope: Field, spread: Field, starts: np.ndarray, ends: Pair) -> np.ndarray:
+    """u when both ends are exits."""
+    edges, half, scale, speed = _panels(slope, spread, starts, ends, 0.0)
     to_left, left = _from_left(half, scale, -np.inf)
     to_right, right = _from_right(half, scale)
     _, below = _from_left(half, to_left + speed, -np.inf)
@@ -223,6 +218,7 @@ def _two_sided(
 
 
 def _exponential(logs: np.ndarray) -> np.ndarray:
+    """Times from their logarithms."""
     if np.max(logs, initial=-np.inf) > 700.0:
         largest = f"e^{logs.max():.0f}"
         raise ArithmeticError(f"mean exit time {largest} overflows; raise the temperature")
@@ -230,12 +226,14 @@ def _exponential(logs: np.ndarray) -> np.ndarray:
 
 
 def _panels(
-    slope: Field, starts: np.ndarray, first: float, last: float, height: float
+    slope: Field, spread: Field, starts: np.ndarray, ends: Pair, height: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Edges (m + 1,), half widths (m,), Gauss nodes (m, 16) of panels and S there.
+    """Edges (m + 1,) and half widths (m,) of panels; S and log m at their Gauss nodes (m, 16).
 
-    The starts are edges, panels near ``first`` shrink in halves, and S changes little on each.
+    The starts are edges, panels near the first end shrink in halves, and S, ``height`` there,
+    changes little on each.
     """
+    first, last = ends
     halves = first + (last - first) * 0.5 ** np.arange(_HALVINGS)
     even = np.linspace(first, last, _PANELS[0] + 1)
     edges = np.unique(np.concatenate([halves, even, starts.ravel()]))
@@ -259,9 +257,9 @@ def _panels(
         parts = np.arange(pieces.sum()) - np.repeat(np.cumsum(pieces) - pieces, pieces)
         inside = np.repeat(edges[:-1], pieces) + parts * np.repeat(2 * half / pieces, pieces)
         edges = np.concatenate([inside, edges[-1:]])
-    local = half[:, None] * (slopes @ _INTEGRALS.T)
     start = height + np.concatenate([[0.0], np.cumsum(half * (slopes @ _WEIGHTS))])
-    return edges, half, nodes, start[:-1, None] + local
+    scale = start[:-1, None] + half[:, None] * (slopes @ _INTEGRALS.T)
+    return edges, half, scale, -scale - np.log(spread(nodes))
 
 
 def _nodes(edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -281,6 +279,7 @@ def _from_left(half: np.ndarray, logs: np.ndarray, start: float) -> tuple[np.nda
 
 
 def _from_right(half: np.ndarray, logs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Logarithms of the integral from the right, likewise."""
     nodes, edges = _from_left(half[::-1], logs[::-1, ::-1], -np.inf)
     return nodes[::-1, ::-1], edges[::-1]
 

@@ -162,8 +162,7 @@ def weighted_oscillation(grid: Grid, values: ArrayLike, *, power: float) -> floa
     u = _checks.values_on(grid.shape, values).ravel()
     power = _checks.nonnegative("power", power)
     weights = (1.0 + (grid.nodes**2).sum(axis=1)) ** (power / 2.0)
-    best = -np.inf
-    found = 0.0
+    best, found = -np.inf, 0.0
     while found > best:
         best = found
         high, low = np.argmax(u - best * weights), np.argmin(u + best * weights)

@@ -11,7 +11,12 @@ from numpy.typing import ArrayLike
 from scipy.special import rel_entr
 
 from relaxlib import _checks
-from relaxlib.fokker_planck._equilibrium import null_masses, reversible_part, slowest_rate
+from relaxlib.fokker_planck._equilibrium import (
+    conservative,
+    reversible_part,
+    slowest_rate,
+    stationary_masses,
+)
 from relaxlib.grid import Grid
 from relaxlib.operators import KolmogorovOperator
 
@@ -160,16 +165,13 @@ def entropy_production(operator: KolmogorovOperator, density: ArrayLike) -> floa
     >>> round(entropy_production(ou, law * (1 + 0.1 * x)), 6)  # h = 1 + x/10
     0.01
     """
-    _checks.kind("operator", operator, KolmogorovOperator)
-    _checks.keeps_mass(operator.boundary, "let it reflect")
-    masses = (
-        _checks.density_on(operator.volumes, density, "density", "operator") * operator.volumes
-    ).ravel()
-    resting = null_masses(operator.matrix)
+    matrix = conservative(operator)
+    rho = _checks.density_on(operator.volumes, density, "density", "operator")
+    masses, resting = (rho * operator.volumes).ravel(), stationary_masses(matrix)
     if np.any((masses > 0.0) & (resting <= 0.0)):
         return np.inf
     ratio = np.divide(masses, resting, out=np.zeros_like(masses), where=resting > 0.0)
-    jumps = operator.matrix.tocoo()
+    jumps = matrix.tocoo()
     start, end = jumps.coords
     apart = (ratio[start] - ratio[end]) ** 2  # zero on the diagonal
     return float((resting[start] * jumps.data * apart).sum() / 2.0)
@@ -219,9 +221,8 @@ def poincare_constant(operator: KolmogorovOperator) -> float:
     >>> round(poincare_constant(ou), 3)
     2.0
     """
-    _checks.kind("operator", operator, KolmogorovOperator)
-    _checks.keeps_mass(operator.boundary, "let it reflect")
-    return slowest_rate(reversible_part(operator.matrix), "Poincaré constant")
+    part = reversible_part(conservative(operator))
+    return slowest_rate(part, "Poincaré constant", reversible=True)
 
 
 def _pair(density: ArrayLike, reference: ArrayLike, grid: Grid) -> tuple[np.ndarray, ...]:

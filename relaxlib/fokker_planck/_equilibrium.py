@@ -1,4 +1,4 @@
-"""Markov chains with sparse generators: detailed balance, null vector, spectrum."""
+"""Equilibrium and spectrum of a Markov chain on a grid, from its sparse generator."""
 
 from __future__ import annotations
 
@@ -9,9 +9,17 @@ from scipy.sparse.csgraph import breadth_first_order, connected_components
 from scipy.sparse.linalg import eigs, eigsh, splu
 
 from relaxlib import _checks
+from relaxlib.operators import KolmogorovOperator
 
 _BALANCE = 1e-8  # relative error in detailed balance that counts as rounding
 _NO_MASS = 1e-16  # masses below this share of the largest are rounding
+
+
+def conservative(operator: KolmogorovOperator, fix: str = "let it reflect") -> csr_array:
+    """The matrix of an operator that keeps its mass."""
+    _checks.kind("operator", operator, KolmogorovOperator)
+    _checks.keeps_mass(operator.boundary, fix)
+    return operator.matrix
 
 
 def log_weights(matrix: csr_array) -> np.ndarray | None:
@@ -19,29 +27,32 @@ def log_weights(matrix: csr_array) -> np.ndarray | None:
 
     Products of ratios along a tree, so that no weight overflows; every other edge is checked.
     """
-    rates = _off_diagonal(matrix)
+    rates = _jumps(matrix)
     back = _reversed(rates)
-    if not (
-        np.array_equal(rates.indptr, back.indptr) and np.array_equal(rates.indices, back.indices)
-    ):
+    there, behind = (np.append(jumps.indptr, jumps.indices) for jumps in (rates, back))
+    if not np.array_equal(there, behind):
         return None
     ratio = rates.copy()
     ratio.data = np.log(rates.data) - np.log(back.data)
-    count = len(rates.indptr) - 1
     order, parents = breadth_first_order(rates, 0, directed=False)
-    if len(order) < count:
+    if len(order) < matrix.shape[0]:
         return None
-    logs = np.zeros(count)
+    logs = np.zeros(len(order))
     steps = np.asarray(ratio[parents[order[1:]], order[1:]]).ravel()
     for node, parent, step in zip(order[1:], parents[order[1:]], steps, strict=True):
         logs[node] = logs[parent] + step
-    rows = np.repeat(np.arange(count), np.diff(rates.indptr))
-    flaw = np.abs(logs[rates.indices] - logs[rows] - ratio.data)
+    rows, columns = rates.tocoo().coords
+    flaw = np.abs(logs[columns] - logs[rows] - ratio.data)
     scale = 1.0 + np.abs(logs).max()
     return logs - logs.max() if flaw.max(initial=0.0) <= _BALANCE * scale else None
 
 
-def null_masses(matrix: csr_array) -> np.ndarray:
+def is_reversible(matrix: csr_array) -> bool:
+    """Whether there are weights in detailed balance."""
+    return log_weights(matrix) is not None
+
+
+def stationary_masses(matrix: csr_array) -> np.ndarray:
     """The probability vector p with M^T p = 0.
 
     Raises
@@ -68,8 +79,8 @@ def _irreducible_masses(matrix: csr_array) -> np.ndarray:
     if logs is not None:
         weights = np.exp(logs)
         return weights / weights.sum()
-    masses = _solve_without(matrix, _likely(matrix))
-    masses = _solve_without(matrix, int(np.argmax(masses)))
+    masses = _relative_masses(matrix, _likely_node(matrix))
+    masses = _relative_masses(matrix, int(np.argmax(masses)))
     residual = np.abs(matrix.T @ masses).max() / np.abs(matrix.diagonal() * masses).max()
     if not residual < 1e-9:
         raise ArithmeticError(
@@ -79,36 +90,30 @@ def _irreducible_masses(matrix: csr_array) -> np.ndarray:
     return masses
 
 
-def spectrum(matrix: csr_array, count: int) -> np.ndarray:
-    """The ``count`` eigenvalues of largest real part, decreasing; real if in detailed balance."""
-    nodes, fastest = matrix.shape[0], np.abs(matrix.diagonal()).max()
+def spectrum(matrix: csr_array, count: int, *, reversible: bool) -> np.ndarray:
+    """The ``count`` eigenvalues of largest real part, decreasing; real if reversible."""
+    nodes, diagonal = matrix.shape[0], matrix.diagonal()
+    fastest = np.abs(diagonal).max()
     if fastest == 0.0:
         return np.zeros(count)
-    if log_weights(matrix) is None:
-        shift = 1e-6 * fastest
-        start = np.random.default_rng(0).random(nodes)
+    how = {"v0": np.random.default_rng(0).random(nodes), "return_eigenvectors": False}
+    if not reversible:
         more = min(count + 2, nodes - 2)  # else half of a conjugate pair may be lost
-        values = eigs(csc_array(matrix), more, sigma=shift, v0=start, return_eigenvectors=False)
+        values = eigs(csc_array(matrix), more, sigma=1e-6 * fastest, **how)
         decay = np.round(-values.real, 9)  # the two of a pair compare equal
         return values[np.lexsort((values.imag, decay))][:count]
-    rates = _off_diagonal(matrix)
+    rates = _jumps(matrix)
     symmetric = rates.copy()
     symmetric.data = np.sqrt(rates.data * _reversed(rates).data)
-    rows = np.repeat(np.arange(nodes), np.diff(rates.indptr))
-    if np.abs(rows - rates.indices).max(initial=0) == 1:
-        last = (nodes - count, nodes - 1)
-        values = eigh_tridiagonal(
-            matrix.diagonal(), symmetric.diagonal(1), True, select="i", select_range=last
-        )
-        return values[::-1]
-    symmetric.setdiag(matrix.diagonal())
-    shift = 1e-9 * fastest
-    start = np.random.default_rng(0).random(nodes)
-    values = eigsh(csc_array(symmetric), count, sigma=shift, v0=start, return_eigenvectors=False)
-    return np.sort(values)[::-1]
+    rows, columns = rates.tocoo().coords
+    if np.abs(rows - columns).max(initial=0) == 1:
+        last = {"select": "i", "select_range": (nodes - count, nodes - 1)}
+        return eigh_tridiagonal(diagonal, symmetric.diagonal(1), True, **last)[::-1]
+    symmetric.setdiag(diagonal)
+    return np.sort(eigsh(csc_array(symmetric), count, sigma=1e-9 * fastest, **how))[::-1]
 
 
-def slowest_rate(matrix: csr_array, name: str) -> float:
+def slowest_rate(matrix: csr_array, name: str, *, reversible: bool) -> float:
     """Minus the second largest real part in the spectrum of a chain that keeps its mass.
 
     Raises
@@ -116,7 +121,7 @@ def slowest_rate(matrix: csr_array, name: str) -> float:
     ArithmeticError
         If it is below 1e-14 of the largest rate: rounding reaches about 1e-16 of that rate.
     """
-    rate = 0.0 - float(spectrum(matrix, 2)[1].real)
+    rate = 0.0 - float(spectrum(matrix, 2, reversible=reversible)[1].real)
     level = 1e-14 * float(np.abs(matrix.diagonal()).max())
     if not rate > level:
         raise ArithmeticError(
@@ -128,18 +133,19 @@ def slowest_rate(matrix: csr_array, name: str) -> float:
 
 def reversible_part(matrix: csr_array) -> csr_array:
     """The mean of a chain and its reversal in time, where there is mass to more than rounding."""
-    if log_weights(matrix) is not None:
+    if is_reversible(matrix):
         return matrix
-    masses = null_masses(matrix)
+    masses = stationary_masses(matrix)
     charged = masses > _NO_MASS * masses.max()
     weights = masses[charged]
-    flows = diags_array(weights) @ _off_diagonal(matrix)[charged][:, charged]
+    flows = diags_array(weights) @ _jumps(matrix)[charged][:, charged]
     rates = csr_array(diags_array(0.5 / weights) @ (flows + flows.T))
     rates.setdiag(-rates.sum(axis=1))
     return rates
 
 
-def _off_diagonal(matrix: csr_array) -> csr_array:
+def _jumps(matrix: csr_array) -> csr_array:
+    """The rates of the jumps: the matrix off its diagonal, without zeros."""
     rates = matrix.copy()
     rates.setdiag(0.0)
     rates.eliminate_zeros()
@@ -148,6 +154,7 @@ def _off_diagonal(matrix: csr_array) -> csr_array:
 
 
 def _reversed(rates: csr_array) -> csr_array:
+    """The rates of the jumps back."""
     back = rates.T.tocsr()
     back.sort_indices()
     return back
@@ -155,15 +162,15 @@ def _reversed(rates: csr_array) -> csr_array:
 
 def _closed_classes(matrix: csr_array) -> list[np.ndarray]:
     """The nodes of every class that the chain cannot leave."""
-    rates = _off_diagonal(matrix)
+    rates = _jumps(matrix)
     count, label = connected_components(rates, connection="strong")
-    rows = np.repeat(np.arange(len(label)), np.diff(rates.indptr))
-    leaving = label[rows] != label[rates.indices]
+    rows, columns = rates.tocoo().coords
+    leaving = label[rows] != label[columns]
     closed = np.setdiff1d(np.arange(count), label[rows[leaving]])
     return [np.flatnonzero(label == k) for k in closed]
 
 
-def _likely(matrix: csr_array) -> int:
+def _likely_node(matrix: csr_array) -> int:
     """A node of large mass: the likeliest one after a long time from anywhere."""
     rate = 1e-6 * np.abs(matrix.diagonal()).max()
     nodes = matrix.shape[0]
@@ -171,16 +178,13 @@ def _likely(matrix: csr_array) -> int:
     return int(np.argmax(later))
 
 
-def _solve_without(matrix: csr_array, node: int) -> np.ndarray:
-    """Masses relative to that of one node, by the equations of all others."""
-    others = np.delete(np.arange(matrix.shape[0]), node)
-    transposed = matrix.T.tocsr()
-    inner = csc_array(transposed[others][:, others])
-    masses = np.empty(matrix.shape[0])
-    masses[node] = 1.0
-    right = -transposed[others][:, [node]].toarray().ravel()
+def _relative_masses(matrix: csr_array, node: int) -> np.ndarray:
+    """The probability vector, from masses relative to one node by the equations of all others."""
+    masses, others = np.ones(matrix.shape[0]), np.delete(np.arange(matrix.shape[0]), node)
+    equations = matrix.T.tocsr()[others]
+    right = -equations[:, [node]].toarray().ravel()
     try:
-        masses[others] = np.maximum(splu(inner).solve(right), 0.0)
+        masses[others] = np.maximum(splu(csc_array(equations[:, others])).solve(right), 0.0)
     except RuntimeError:  # singular to rounding
         return np.full_like(masses, np.nan)
     with np.errstate(over="ignore", invalid="ignore"):

@@ -2,11 +2,20 @@ r"""The law of a diffusion in time, its stationary state, its entropies, its spe
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.sparse import csr_array
 
 from relaxlib import _checks
-from relaxlib.fokker_planck._equilibrium import log_weights, null_masses, slowest_rate, spectrum
+from relaxlib.fokker_planck._equilibrium import (
+    conservative,
+    is_reversible,
+    slowest_rate,
+    spectrum,
+    stationary_masses,
+)
 from relaxlib.fokker_planck._exponentials import propagate
 from relaxlib.grid import DensityFlow, Grid, ValueFunction
 from relaxlib.operators import KolmogorovOperator
@@ -59,17 +68,15 @@ def evolve(operator: KolmogorovOperator, density: ArrayLike, times: ArrayLike) -
     _checks.kind("operator", operator, KolmogorovOperator)
     times = _checks.increasing_times("times", times)
     start = _checks.density_on(operator.volumes, density, "density", "operator")
-    reversible = log_weights(operator.matrix) is not None
-    transposed = operator.matrix.T.tocsr()
-    masses = [(start * operator.volumes).ravel()]
-    for span in np.diff(times):
-        following = propagate(transposed, masses[-1], span, real_spectrum=reversible)
-        following = np.maximum(following, 0.0)
-        if operator.boundary != "absorbing":
-            following *= masses[0].sum() / following.sum()
-        masses.append(following)
+    start = (start * operator.volumes).ravel()
+
+    def mend(masses: np.ndarray) -> np.ndarray:
+        masses = np.maximum(masses, 0.0)
+        return masses if operator.boundary == "absorbing" else masses * (start.sum() / masses.sum())
+
+    masses = _in_time(operator.matrix.T.tocsr(), start, times, mend)
     shape = (len(times), *operator.grid.shape)
-    return DensityFlow(operator.grid, times, np.reshape(masses, shape) / operator.volumes)
+    return DensityFlow(operator.grid, times, masses.reshape(shape) / operator.volumes)
 
 
 def backward(operator: KolmogorovOperator, values: ArrayLike, times: ArrayLike) -> ValueFunction:
@@ -109,16 +116,12 @@ def backward(operator: KolmogorovOperator, values: ArrayLike, times: ArrayLike) 
     """
     _checks.kind("operator", operator, KolmogorovOperator)
     times = _checks.increasing_times("times", times)
-    states = [_checks.values_on(operator.grid.shape, values).ravel()]
-    lowest, highest = states[0].min(), states[0].max()
+    start = _checks.values_on(operator.grid.shape, values).ravel()
+    lowest, highest = start.min(), start.max()
     if operator.boundary == "absorbing":
         lowest, highest = min(lowest, 0.0), max(highest, 0.0)
-    reversible = log_weights(operator.matrix) is not None
-    for span in np.diff(times):
-        u = propagate(operator.matrix, states[-1], span, real_spectrum=reversible)
-        states.append(np.clip(u, lowest, highest))
-    shape = (len(times), *operator.grid.shape)
-    return ValueFunction(operator.grid, times, np.reshape(states, shape))
+    u = _in_time(operator.matrix, start, times, lambda v: np.clip(v, lowest, highest))
+    return ValueFunction(operator.grid, times, u.reshape(len(times), *operator.grid.shape))
 
 
 def stationary(operator: KolmogorovOperator) -> np.ndarray:
@@ -149,9 +152,8 @@ def stationary(operator: KolmogorovOperator) -> np.ndarray:
     >>> bool(np.allclose(density, gibbs(grid, potential, temperature=0.5), rtol=1e-12))
     True
     """
-    _checks.kind("operator", operator, KolmogorovOperator)
-    _checks.keeps_mass(operator.boundary, "let it reflect")
-    return null_masses(operator.matrix).reshape(operator.grid.shape) / operator.volumes
+    masses = stationary_masses(conservative(operator))
+    return masses.reshape(operator.grid.shape) / operator.volumes
 
 
 def spectral_gap(operator: KolmogorovOperator) -> float:
@@ -174,11 +176,9 @@ def spectral_gap(operator: KolmogorovOperator) -> float:
     >>> round(spectral_gap(ou), 3)
     1.0
     """
-    _checks.kind("operator", operator, KolmogorovOperator)
-    _checks.keeps_mass(
-        operator.boundary, "take -eigenvalues(operator, 1)[0], the slowest rate of decay"
-    )
-    return slowest_rate(operator.matrix, "spectral gap")
+    fix = "take -eigenvalues(operator, 1)[0], the slowest rate of decay"
+    matrix = conservative(operator, fix)
+    return slowest_rate(matrix, "spectral gap", reversible=is_reversible(matrix))
 
 
 def eigenvalues(operator: KolmogorovOperator, count: int) -> np.ndarray:
@@ -198,7 +198,7 @@ def eigenvalues(operator: KolmogorovOperator, count: int) -> np.ndarray:
     most = operator.matrix.shape[0] - 2
     if count > most:
         _checks.reject("count", count, f"count <= {most}", "refine the grid, or ask for fewer")
-    return spectrum(operator.matrix, count)
+    return spectrum(operator.matrix, count, reversible=is_reversible(operator.matrix))
 
 
 def gibbs(grid: Grid, potential: ArrayLike, *, temperature: float) -> np.ndarray:
@@ -257,6 +257,14 @@ def mass(grid: Grid, density: ArrayLike, region: Ball | Box | np.ndarray) -> flo
     return float((density * grid.volumes * _shares(grid, region)).sum())
 
 
+def _in_time(matrix: csr_array, start: np.ndarray, times: np.ndarray, mend: Callable) -> np.ndarray:
+    """The solution of u' = matrix u at all times, (k, n), mended after every span."""
+    states, reversible = [start], is_reversible(matrix)
+    for span in np.diff(times):
+        states.append(mend(propagate(matrix, states[-1], span, reversible=reversible)))
+    return np.array(states)
+
+
 def _values(grid: Grid, values: ArrayLike, name: str = "values") -> np.ndarray:
     _checks.kind("grid", grid, Grid)
     return _checks.values_on(grid.shape, values, name)
@@ -264,21 +272,14 @@ def _values(grid: Grid, values: ArrayLike, name: str = "values") -> np.ndarray:
 
 def _shares(grid: Grid, region: Ball | Box | np.ndarray) -> np.ndarray:
     """The share of each node's cell that lies in a region."""
-    if isinstance(region, Ball | Box):
-        _checks.fits("region.dim", region.dim, "the grid's dim", grid.dim)
-    if isinstance(region, Ball) and grid.dim == 1:
-        region = Box(region.center - region.radius, region.center + region.radius)
+    if not isinstance(region, Ball | Box):
+        return _checks.mask("region", region, grid.shape, "a Ball, a Box or a boolean array")
+    _checks.fits("region.dim", region.dim, "the grid's dim", grid.dim)
     if isinstance(region, Box):
-        shares = np.ones(())
-        for edges, low, high in zip(grid.edges, region.lower, region.upper, strict=True):
-            overlap = np.minimum(edges[1:], high) - np.maximum(edges[:-1], low)
-            shares = np.multiply.outer(shares, np.maximum(overlap, 0.0) / np.diff(edges))
-        return shares
-    if isinstance(region, Ball):
-        away = grid.nodes - region.center
-        normal = away / np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-300)
-        width = np.abs(normal) @ grid.spacings
-        return np.clip(0.5 - region.distance(grid.nodes) / width, 0, 1).reshape(grid.shape)
-    return _checks.mask("region", region, grid.shape, "a Ball, a Box or a boolean array").astype(
-        float
-    )
+        return grid.shares(region.lower, region.upper)
+    if grid.dim == 1:
+        return grid.shares(region.center - region.radius, region.center + region.radius)
+    away = grid.nodes - region.center
+    normal = away / np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-300)
+    width = np.abs(normal) @ grid.spacings
+    return np.clip(0.5 - region.distance(grid.nodes) / width, 0, 1).reshape(grid.shape)

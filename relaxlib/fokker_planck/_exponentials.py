@@ -19,9 +19,7 @@ _POLES = 14
 _AGREEMENT = 1e-9  # of two step sizes, where the spectrum is not real
 
 
-def propagate(
-    matrix: csr_array, vector: np.ndarray, t: float, *, real_spectrum: bool
-) -> np.ndarray:
+def propagate(matrix: csr_array, vector: np.ndarray, t: float, *, reversible: bool) -> np.ndarray:
     """exp(t matrix) @ vector for the generator of a Markov chain, or its transpose.
 
     Parameters
@@ -29,9 +27,9 @@ def propagate(
     matrix : (n, n) csr_array
     vector : (n,) float64
     t : float
-    real_spectrum : bool
-        Whether the chain is reversible. Else one time is cut into equal steps until half as many
-        give the same up to 1e-9.
+    reversible : bool
+        Whether the chain is in detailed balance, its spectrum real. Else one time is cut into
+        equal steps until half as many give the same up to 1e-9.
 
     Returns
     -------
@@ -45,7 +43,7 @@ def propagate(
     if t == 0.0:
         return vector.copy()
     result = _steps(matrix, vector, t, 1)
-    if real_spectrum:
+    if reversible:
         return result
     scale = np.abs(vector).sum()
     for steps in (2**k for k in range(1, 13)):

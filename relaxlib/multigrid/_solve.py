@@ -21,27 +21,23 @@ from relaxlib.multigrid._stencils import (
 )
 from relaxlib.operators import KolmogorovOperator
 
-COARSEST = 120  # nodes or fewer are solved for directly
-CYCLES = 200  # at most
-MEMORY = 15  # earlier directions that a new one is made orthogonal to
+_COARSEST = 120  # nodes or fewer are solved for directly
+_CYCLES = 200  # at most
+_MEMORY = 15  # earlier directions that a new one is made orthogonal to
+_TOLERANCE = 1e-10  # largest correction by a last cycle, relative to the largest value
 
 
-class Level(NamedTuple):
+class _Level(NamedTuple):
     """The equations of one grid, each divided by its diagonal, and the way to the next grid."""
 
-    stencil: np.ndarray  # (n, m, 9) couplings to the neighbors; the middle is what a row sums to
+    stencil: np.ndarray  # (n, m, 9) links to the neighbors; the middle is what a row sums to
     pivots: np.ndarray  # (n, m, 4) inverse pivot and ratio of the lines along the last, first axis
     spread: np.ndarray  # (n/2, m/2, 9) values at the nodes around a coarse node that is one
     diagonal: np.ndarray  # (n/2, m/2) of the coarse equations before they are divided by it
 
 
 def solve(
-    operator: KolmogorovOperator,
-    source: ArrayLike,
-    *,
-    inside: ArrayLike,
-    discount: float = 0.0,
-    tolerance: float = 1e-10,
+    operator: KolmogorovOperator, source: ArrayLike, *, inside: ArrayLike, discount: float = 0.0
 ) -> np.ndarray:
     r"""Solve a boundary-value problem of a generator in the plane.
 
@@ -56,12 +52,11 @@ def solve(
     inside : bool array_like of shape ``grid.shape``
     discount : float
         :math:`\delta \ge 0`.
-    tolerance : float
-        Largest error relative to the largest value of w, as a multigrid cycle estimates it.
 
     Returns
     -------
     float64 array of shape ``grid.shape``
+        To 1e-10 of its largest value, as a multigrid cycle estimates the error.
 
     Raises
     ------
@@ -77,7 +72,7 @@ def solve(
     coarse equations, alternating zebra lines; a cycle preconditions a truncated GCR (Eisenstat,
     Elman & Schultz 1983). Every level stores what a row sums to, so that small rates of escape do
     not cancel. Where the smallest eigenvalue is :math:`e^{-\Delta V/T}` a residual says little of
-    the error: the stop is a correction by a cycle below ``tolerance`` times the largest value.
+    the error: the stop is a correction by a cycle below 1e-10 times the largest value.
 
     Examples
     --------
@@ -97,7 +92,6 @@ def solve(
     values = _checks.values_on(grid.shape, source, "source")
     mask = _checks.mask("inside", inside, grid.shape)
     discount = _checks.nonnegative("discount", discount)
-    tolerance = _checks.positive("tolerance", tolerance)
     stencil, right = np.zeros((*grid.shape, 9)), np.zeros(grid.shape)
     arrays = matrix.indptr, matrix.indices, matrix.data
     longest = read(*arrays, mask, discount, values, stencil, right)
@@ -107,13 +101,13 @@ def solve(
     if mask.any() and not stencil[:, :, 4].any():
         need = "a positive discount where no jump leaves the nodes inside"
         _checks.reject("discount", discount, need, "discount, or leave nodes out")
-    return _accelerate(stencil, *_hierarchy(stencil, mask), right, tolerance)
+    return _accelerate(stencil, *_hierarchy(stencil, mask), right)
 
 
-def _hierarchy(stencil: np.ndarray, inside: np.ndarray) -> tuple[list[Level], np.ndarray]:
+def _hierarchy(stencil: np.ndarray, inside: np.ndarray) -> tuple[list[_Level], np.ndarray]:
     """Levels from fine to coarse, and the inverse of the coarsest equations."""
     levels = []
-    while inside.size > COARSEST:
+    while inside.size > _COARSEST:
         coarse_inside = np.ascontiguousarray(inside[::2, ::2])
         shape = coarse_inside.shape
         spread, coarse = np.zeros((*shape, 9)), np.zeros((*shape, 9))
@@ -121,7 +115,7 @@ def _hierarchy(stencil: np.ndarray, inside: np.ndarray) -> tuple[list[Level], np
         interpolate(stencil, inside, spread, lost)
         coarsen(stencil, spread, lost, coarse_inside, coarse, diagonal)
         eliminate(stencil, pivots)
-        levels.append(Level(stencil, pivots, spread, diagonal))
+        levels.append(_Level(stencil, pivots, spread, diagonal))
         stencil, inside = coarse, coarse_inside
     columns = np.eye(inside.size).reshape(-1, *inside.shape)
     for node in np.flatnonzero(inside):
@@ -130,19 +124,15 @@ def _hierarchy(stencil: np.ndarray, inside: np.ndarray) -> tuple[list[Level], np
 
 
 def _accelerate(
-    stencil: np.ndarray,
-    levels: list[Level],
-    inverse: np.ndarray,
-    right: np.ndarray,
-    tolerance: float,
+    stencil: np.ndarray, levels: list[_Level], inverse: np.ndarray, right: np.ndarray
 ) -> np.ndarray:
     """Minimize the residual over the corrections of the cycles."""
     values, residual = np.zeros_like(right), right.copy()
     history: list[tuple[np.ndarray, np.ndarray]] = []
-    for _ in range(CYCLES):
+    for _ in range(_CYCLES):
         correction = _cycle(levels, inverse, residual)
         change, size = np.abs(correction).max(), np.abs(values).max()
-        if change <= tolerance * size:
+        if change <= _TOLERANCE * size:
             return values + correction
         image = np.empty_like(right)
         apply(stencil, correction, image)
@@ -156,15 +146,15 @@ def _accelerate(
         share = np.vdot(residual, image)
         values += share * correction
         residual -= share * image
-        history = [*history[1 - MEMORY :], (correction, image)]
-    flaw = f"last correction {change / size:.1e} > {tolerance:g} of the largest value"
+        history = [*history[1 - _MEMORY :], (correction, image)]
+    flaw = f"last correction {change / size:.1e} > {_TOLERANCE:g} of the largest value"
     raise ArithmeticError(
-        f"multigrid: {flaw} after {CYCLES} cycles; raise the temperature, or solve directly"
+        f"multigrid: {flaw} after {_CYCLES} cycles; raise the temperature, or solve directly"
     )
 
 
 def _cycle(
-    levels: list[Level], inverse: np.ndarray, right: np.ndarray, depth: int = 0
+    levels: list[_Level], inverse: np.ndarray, right: np.ndarray, depth: int = 0
 ) -> np.ndarray:
     """An approximate solution: smooth, correct from the coarser grid, smooth."""
     if depth == len(levels):
@@ -173,8 +163,7 @@ def _cycle(
     values = np.zeros_like(right)
     sweep_rows(level.stencil, level.pivots, right, values)
     sweep_columns(level.stencil, level.pivots, right, values)
-    coarse = np.empty_like(level.diagonal)
-    image = np.empty_like(right)
+    image, coarse = np.empty_like(right), np.empty_like(level.diagonal)
     apply(level.stencil, values, image)
     restrict(level.spread, right - image, level.diagonal, coarse)
     prolong(level.spread, _cycle(levels, inverse, coarse, depth + 1), values)

@@ -1,4 +1,8 @@
-"""The compiled loops of multigrid: stencils of nine points, interpolated by their equations."""
+"""The compiled loops of multigrid: stencils of nine points, interpolated by their equations.
+
+The links (9,) of node (i, j) are its couplings to nodes (i + k // 3 - 1, j + k % 3 - 1) divided by
+the diagonal; the middle one, k = 4, is what the row sums to.
+"""
 
 from __future__ import annotations
 
@@ -17,27 +21,28 @@ def read(indptr, indices, data, inside, discount, source, stencil, right):
         for j in range(columns):
             if not inside[i, j]:
                 continue
-            node, couplings = i * columns + j, stencil[i, j]
+            node, links = i * columns + j, stencil[i, j]
             total, absorbed, outward = 0.0, 0.0, 0.0
-            for e in range(indptr[node], indptr[node + 1]):
-                absorbed -= data[e]
-                if indices[e] == node or data[e] == 0.0:
+            for entry in range(indptr[node], indptr[node + 1]):
+                rate = data[entry]
+                absorbed -= rate
+                if indices[entry] == node or rate == 0.0:
                     continue
-                a, b = indices[e] // columns, indices[e] % columns
-                longest = max(longest, abs(a - i), abs(b - j))
+                row, column = indices[entry] // columns, indices[entry] % columns
+                longest = max(longest, abs(row - i), abs(column - j))
                 if longest > 1:
                     return longest
-                total += data[e]
-                if inside[a, b]:
-                    couplings[3 * (a - i) + b - j + 4] = data[e]
+                total += rate
+                if inside[row, column]:
+                    links[3 * (row - i) + column - j + 4] = rate
                 else:
-                    outward += data[e]
+                    outward += rate
             if absorbed < ROUNDING * total:
                 absorbed = 0.0
-            couplings[4] = discount + absorbed + outward
+            links[4] = discount + absorbed + outward
             diagonal = total + discount + absorbed
             if diagonal > 0.0:
-                couplings /= diagonal
+                links /= diagonal
                 right[i, j] = source[i, j] / diagonal
     return longest
 
@@ -53,40 +58,40 @@ def interpolate(stencil, inside, spread, lost):
         for j in range(columns):
             if not inside[i, j] or i % 2 == 1 == j % 2:
                 continue
-            s = stencil[i, j]
+            links = stencil[i, j]
             if i % 2 == j % 2:
                 spread[i // 2, j // 2, 4] = 1.0
                 lost[i, j] = 0.0
                 continue
             if i % 2 == 1:
-                step, before, after = 3, s[0] + s[1] + s[2], s[6] + s[7] + s[8]
+                step, before, after = 3, links[:3].sum(), links[6:].sum()
             else:
-                step, before, after = 1, s[0] + s[3] + s[6], s[2] + s[5] + s[8]
-            total = before + after + s[4]
+                step, before, after = 1, links[::3].sum(), links[2::3].sum()
+            total = before + after + links[4]
             if total > 0.0:
-                lost[i, j] = s[4] / total
+                lost[i, j] = links[4] / total
                 for k, weight in ((4 - step, before), (4 + step, after)):
-                    a, b = i + k // 3 - 1, j + k % 3 - 1
-                    if a < rows and b < columns and inside[a, b]:
-                        spread[a // 2, b // 2, 8 - k] = weight / total
+                    row, column = i + k // 3 - 1, j + k % 3 - 1
+                    if row < rows and column < columns and inside[row, column]:
+                        spread[row // 2, column // 2, 8 - k] = weight / total
                     else:
                         lost[i, j] += weight / total
     for i in range(1, rows, 2):
         for j in range(1, columns, 2):
             if not inside[i, j]:
                 continue
-            s = stencil[i, j]
-            lost[i, j] = s[4]
+            links = stencil[i, j]
+            lost[i, j] = links[4]
             for k in range(9):
-                a, b = i + k // 3 - 1, j + k % 3 - 1
-                if k == 4 or a == rows or b == columns:
+                row, column = i + k // 3 - 1, j + k % 3 - 1
+                if k == 4 or row == rows or column == columns:
                     continue
-                lost[i, j] += s[k] * lost[a, b]
+                lost[i, j] += links[k] * lost[row, column]
                 if k % 2 == 0:
-                    around = spread[a // 2, b // 2]
-                    along = s[3 * (k // 3) + 1] * around[5 - k % 3]
-                    across = s[3 + k % 3] * around[7 - 3 * (k // 3)]
-                    around[8 - k] = s[k] * around[4] + along + across
+                    around = spread[row // 2, column // 2]
+                    along = links[3 * (k // 3) + 1] * around[5 - k % 3]
+                    across = links[3 + k % 3] * around[7 - 3 * (k // 3)]
+                    around[8 - k] = links[k] * around[4] + along + across
 
 
 @njit(cache=True)
@@ -104,58 +109,59 @@ def coarsen(stencil, spread, lost, inside, coarse, diagonal):
                 weight = spread[i, j, k]
                 if weight == 0.0:
                     continue
-                a, b = 2 * i + k // 3 - 1, 2 * j + k % 3 - 1
-                s = stencil[a, b]
-                total += weight * s[4] * (1.0 - lost[a, b])
+                row, column = 2 * i + k // 3 - 1, 2 * j + k % 3 - 1
+                links = stencil[row, column]
+                total += weight * links[4] * (1.0 - lost[row, column])
                 patch[k // 3 + 1, k % 3 + 1] -= weight
-                for m in range(9):
-                    if m != 4 and s[m] != 0.0:
-                        c, d = m // 3 - 1, m % 3 - 1
-                        total += weight * s[m] * (lost[a + c, b + d] - lost[a, b])
-                        patch[k // 3 + 1 + c, k % 3 + 1 + d] += weight * s[m]
-            couplings = coarse[i, j]
-            couplings[4] = total
-            for m in range(9):
-                a, b = i + m // 3 - 1, j + m % 3 - 1
-                if m == 4 or not (0 <= a < rows and 0 <= b < columns):
+                for near in range(9):
+                    if near != 4 and links[near] != 0.0:
+                        down, across = near // 3 - 1, near % 3 - 1
+                        loss = lost[row + down, column + across] - lost[row, column]
+                        total += weight * links[near] * loss
+                        patch[k // 3 + 1 + down, k % 3 + 1 + across] += weight * links[near]
+            links = coarse[i, j]
+            links[4] = total
+            for near in range(9):
+                row, column = i + near // 3 - 1, j + near % 3 - 1
+                if near == 4 or not (0 <= row < rows and 0 <= column < columns):
                     continue
                 for k in range(9):
-                    c, d = 2 * (m // 3) + k // 3 - 1, 2 * (m % 3) + k % 3 - 1
-                    if 0 <= c < 5 and 0 <= d < 5:
-                        couplings[m] += patch[c, d] * spread[a, b, k]
-                total += couplings[m]
-            couplings /= total
+                    down, across = 2 * (near // 3) + k // 3 - 1, 2 * (near % 3) + k % 3 - 1
+                    if 0 <= down < 5 and 0 <= across < 5:
+                        links[near] += patch[down, across] * spread[row, column, k]
+                total += links[near]
+            links /= total
             diagonal[i, j] = total
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def eliminate(stencil, pivots):
-    """Factor the tridiagonal equations of every line along both axes."""
+    """Factor the tridiagonal equations of every line along both axes; to NaN where singular."""
     rows, columns = stencil.shape[:2]
     for i in range(rows):
         for j in range(columns):
-            s, p = stencil[i, j], pivots[i, j]
-            p[0] = 1.0 / (1.0 - (s[3] * pivots[i, j - 1, 1] if j > 0 else 0.0))
-            p[2] = 1.0 / (1.0 - (s[1] * pivots[i - 1, j, 3] if i > 0 else 0.0))
-            p[1], p[3] = s[5] * p[0], s[7] * p[2]
+            links, pivot = stencil[i, j], pivots[i, j]
+            pivot[0] = 1.0 / (1.0 - (links[3] * pivots[i, j - 1, 1] if j > 0 else 0.0))
+            pivot[2] = 1.0 / (1.0 - (links[1] * pivots[i - 1, j, 3] if i > 0 else 0.0))
+            pivot[1], pivot[3] = links[5] * pivot[0], links[7] * pivot[2]
 
 
 @njit(cache=True)
 def sweep_rows(stencil, pivots, right, values):
     """Solve for every other line along the last axis, then for those between.
 
-    Couplings across the edge of the box are zero, so that any neighbor will do there.
+    Links across the edge of the box are zero, so that any neighbor will do there.
     """
     rows, columns = right.shape
     for color in range(2):
         for i in range(color, rows, 2):
-            above, here, below = values[max(i - 1, 0)], values[i], values[min(i + 1, rows - 1)]
-            couplings, pivot, last = stencil[i], pivots[i], 0.0
+            up, here, down = values[max(i - 1, 0)], values[i], values[min(i + 1, rows - 1)]
+            pivot, last = pivots[i], 0.0
             for j in range(columns):
-                s, west, east = couplings[j], max(j - 1, 0), min(j + 1, columns - 1)
-                total = right[i, j] + s[0] * above[west] + s[1] * above[j] + s[2] * above[east]
-                total += s[6] * below[west] + s[7] * below[j] + s[8] * below[east]
-                last = (total + s[3] * last) * pivot[j, 0]
+                links, west, east = stencil[i, j], max(j - 1, 0), min(j + 1, columns - 1)
+                total = right[i, j] + links[0] * up[west] + links[1] * up[j] + links[2] * up[east]
+                total += links[6] * down[west] + links[7] * down[j] + links[8] * down[east]
+                last = (total + links[3] * last) * pivot[j, 0]
                 here[j] = last
             for j in range(columns - 2, -1, -1):
                 here[j] += pivot[j, 1] * here[j + 1]
@@ -167,18 +173,17 @@ def sweep_columns(stencil, pivots, right, values):
     rows, columns = right.shape
     for color in range(2):
         for i in range(rows):
-            above, here, below = values[max(i - 1, 0)], values[i], values[min(i + 1, rows - 1)]
-            couplings, pivot = stencil[i], pivots[i]
+            up, here, down = values[max(i - 1, 0)], values[i], values[min(i + 1, rows - 1)]
             for j in range(color, columns, 2):
-                s, west, east = couplings[j], max(j - 1, 0), min(j + 1, columns - 1)
-                total = right[i, j] + s[0] * above[west] + s[1] * above[j] + s[2] * above[east]
-                total += s[3] * here[west] + s[5] * here[east]
-                total += s[6] * below[west] + s[8] * below[east]
-                here[j] = total * pivot[j, 2]
+                links, west, east = stencil[i, j], max(j - 1, 0), min(j + 1, columns - 1)
+                total = right[i, j] + links[0] * up[west] + links[1] * up[j] + links[2] * up[east]
+                total += links[3] * here[west] + links[5] * here[east]
+                total += links[6] * down[west] + links[8] * down[east]
+                here[j] = total * pivots[i, j, 2]
         for i in range(rows - 2, -1, -1):
-            here, below, pivot = values[i], values[i + 1], pivots[i]
+            here, down, pivot = values[i], values[i + 1], pivots[i]
             for j in range(color, columns, 2):
-                here[j] += pivot[j, 3] * below[j]
+                here[j] += pivot[j, 3] * down[j]
 
 
 @njit(cache=True)
@@ -187,11 +192,11 @@ def apply(stencil, values, image):
     rows, columns = values.shape
     for i in range(rows):
         for j in range(columns):
-            s, here = stencil[i, j], values[i, j]
-            total = s[4] * here
+            links, here = stencil[i, j], values[i, j]
+            total = links[4] * here
             for k in range(9):
-                if k != 4 and s[k] != 0.0:
-                    total += s[k] * (here - values[i + k // 3 - 1, j + k % 3 - 1])
+                if k != 4 and links[k] != 0.0:
+                    total += links[k] * (here - values[i + k // 3 - 1, j + k % 3 - 1])
             image[i, j] = total
 
 
@@ -213,6 +218,6 @@ def prolong(spread, coarse, values):
     for i in range(coarse.shape[0]):
         for j in range(coarse.shape[1]):
             for k in range(9):
-                if spread[i, j, k] != 0.0:
-                    share = spread[i, j, k] * coarse[i, j]
-                    values[2 * i + k // 3 - 1, 2 * j + k % 3 - 1] += share
+                share = spread[i, j, k]
+                if share != 0.0:
+                    values[2 * i + k // 3 - 1, 2 * j + k % 3 - 1] += share * coarse[i, j]

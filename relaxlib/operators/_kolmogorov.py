@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.sparse import coo_array, csr_array
+from scipy.sparse import csr_array
 
 from relaxlib import _checks
 from relaxlib.diffusions import Diffusion
@@ -15,7 +15,9 @@ from relaxlib.grid import Grid
 from relaxlib.operators._selling import decompose
 from relaxlib.regions import Ball, Box
 
-BOUNDARIES = ("reflecting", "absorbing", "periodic")
+Tilt = Callable[[np.ndarray], np.ndarray]
+Jumps = list[tuple[np.ndarray, np.ndarray]]
+
 _GAUSS = np.polynomial.legendre.leggauss(3)
 _SINGULAR = 1e-12  # eigenvalues below this share of the largest are zero
 
@@ -60,9 +62,8 @@ class KolmogorovOperator:
             _checks.fits("region.dim", region.dim, "the grid's dim", self.grid.dim)
             mask = region.contains(self.grid.nodes)
         else:
-            mask = _checks.mask(
-                "region", region, self.grid.shape, "a Ball, a Box or a boolean array"
-            ).ravel()
+            need = "a Ball, a Box or a boolean array"
+            mask = _checks.mask("region", region, self.grid.shape, need).ravel()
         if not mask.any():
             fix = "refine the grid, or move the region"
             _checks.reject("nodes in region", 0, "at least one", fix)
@@ -124,16 +125,17 @@ def kolmogorov(
     _checks.finite("drift at the nodes", drift)
     _checks.finite("T Q at the nodes", diffusivity)
     scaled = diffusivity / np.multiply.outer(grid.spacings, grid.spacings)
-    constant = bool(np.all(diffusivity == diffusivity[0]))
-    offsets, weights, shift = _lattice(scaled[:1] if constant else scaled)
+    if np.all(diffusivity == diffusivity[0]):
+        scaled = scaled[:1]
+    offsets, weights, shift = _lattice(scaled)
     if shift.any():
         scaled = scaled + (shift * np.trace(scaled, axis1=1, axis2=2))[:, None, None] * np.eye(2)
-    inverse = np.linalg.pinv(scaled[:1] if constant else scaled, _SINGULAR, hermitian=True)
+    inverse = np.linalg.pinv(scaled, _SINGULAR, hermitian=True)
     speed = drift / grid.spacings
-    pushed = np.einsum("nij,nj->ni", inverse, speed)
-    leftover = speed - np.einsum("nij,nj->ni", scaled, pushed)
+    push = np.einsum("nij,nj->ni", inverse, speed)
+    leftover = speed - np.einsum("nij,nj->ni", scaled, push)
     leftover[np.abs(leftover) <= 1e-9 * np.abs(speed).max(axis=1, keepdims=True)] = 0.0
-    tilt = _tilt(diffusion, grid, inverse, pushed, constant)
+    tilt = _tilt(diffusion, grid, diffusivity, inverse, push)
     jumps = _diffusive_jumps(grid, offsets, weights, tilt) + _upwind_jumps(leftover)
     return _assemble(jumps, grid, diffusion, boundary, float(shift.max()))
 
@@ -198,7 +200,7 @@ def _check_grid(grid: Grid, boundary: str) -> None:
     _checks.kind("grid", grid, Grid)
     if grid.dim > 2:
         _checks.reject("grid.dim", grid.dim, "1 or 2", "simulate paths instead")
-    _checks.choice("boundary", boundary, BOUNDARIES)
+    _checks.choice("boundary", boundary, ("reflecting", "absorbing", "periodic"))
 
 
 def _lattice(scaled: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -210,74 +212,56 @@ def _lattice(scaled: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _tilt(
-    diffusion: Diffusion,
-    grid: Grid,
-    inverse: np.ndarray,
-    pushed: np.ndarray,
-    constant: bool,
-) -> Callable[[np.ndarray], np.ndarray]:
+    diffusion: Diffusion, grid: Grid, diffusivity: np.ndarray, inverse: np.ndarray, push: np.ndarray
+) -> Tilt:
     """The function that gives z, the integral of (TQ)^{-1} b along a jump (n, d) from each node."""
-    nodes, spacings = grid.nodes, grid.spacings
-    diffusivity = diffusion.diffusivity_at(nodes[0])
-    isotropic = constant and np.all(diffusivity == diffusivity[0, 0] * np.eye(grid.dim))
-    if diffusion.landscape and isotropic and diffusivity[0, 0] > 0.0:
-        values = diffusion.landscape.value(nodes)
+    nodes, spacings, landscape = grid.nodes, grid.spacings, diffusion.landscape
+    constant, level = len(inverse) == 1, diffusivity[0, 0, 0]
+    isotropic = constant and np.all(diffusivity[0] == level * np.eye(grid.dim))
+    if landscape and isotropic and level > 0.0:
+        values = landscape.value(nodes)
+        return lambda step: (values - landscape.value(nodes + step * spacings)) / level
+    if constant:
+        return lambda step: _along(
+            lambda x: diffusion.drift_at(x) / spacings @ inverse[0], grid, step
+        )
+    if grid.dim == 1 and np.all(diffusivity > 0.0):
 
-        def tilt(step: np.ndarray) -> np.ndarray:
-            ends = diffusion.landscape.value(nodes + step * spacings)
-            return (values - ends) / diffusivity[0, 0]
+        def slope(x: np.ndarray) -> np.ndarray:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                return diffusion.drift_at(x) / diffusion.diffusivity_at(x)[:, 0] * spacings
 
-    elif constant:
-
-        def tilt(step: np.ndarray) -> np.ndarray:
-            def slope(x: np.ndarray) -> np.ndarray:
-                return diffusion.drift_at(x) / spacings @ inverse[0]
-
-            return _along(nodes, step * spacings, slope, step)
-
-    elif grid.dim == 1 and np.all(diffusion.diffusivity_at(nodes) > 0.0):
-
-        def tilt(step: np.ndarray) -> np.ndarray:
-            def slope(x: np.ndarray) -> np.ndarray:
-                with np.errstate(divide="ignore", invalid="ignore"):
-                    return diffusion.drift_at(x) / diffusion.diffusivity_at(x)[:, 0] * spacings
-
-            return np.nan_to_num(_along(nodes, step * spacings, slope, step))
-
-    else:
-
-        def tilt(step: np.ndarray) -> np.ndarray:
-            return (step * pushed).sum(axis=1)
-
-    return tilt
+        return lambda step: np.nan_to_num(_along(slope, grid, step))
+    return lambda step: (step * push).sum(axis=1)
 
 
-def _along(nodes: np.ndarray, shift: np.ndarray, field: Callable, step: np.ndarray) -> np.ndarray:
-    """Integral of field . step along the segments from nodes to nodes + shift (Gauss, 3 points)."""
-    total = np.zeros(len(nodes))
+def _along(field: Callable[[np.ndarray], np.ndarray], grid: Grid, step: np.ndarray) -> np.ndarray:
+    """Integral of field . step along the jumps ``step`` from all nodes (Gauss, 3 points)."""
+    total = np.zeros(len(step))
     for place, weight in zip(*_GAUSS, strict=True):
-        total += weight / 2 * (field(nodes + (1 + place) / 2 * shift) * step).sum(axis=1)
+        middle = grid.nodes + (1 + place) / 2 * (step * grid.spacings)
+        total += weight / 2 * (field(middle) * step).sum(axis=1)
     return total
 
 
-def _diffusive_jumps(grid: Grid, offsets: np.ndarray, weights: np.ndarray, tilt: Callable) -> list:
+def _diffusive_jumps(grid: Grid, offsets: np.ndarray, weights: np.ndarray, tilt: Tilt) -> Jumps:
     """Pairs of steps (n, d) and rates (n,)."""
-    count, jumps = len(grid.nodes), []
-    for k in range(offsets.shape[1]):
-        if not weights[:, k].any():
+    jumps = []
+    for offset, weight in zip(np.moveaxis(offsets, 1, 0), weights.T, strict=True):
+        if not weight.any():
             continue
         for sign in (1, -1):
-            step = np.broadcast_to(sign * offsets[:, k], (count, grid.dim))
-            jumps.append((step, weights[:, k] * bernoulli(-tilt(step))))
+            step = np.broadcast_to(sign * offset, grid.nodes.shape)
+            jumps.append((step, weight * bernoulli(-tilt(step))))
     return jumps
 
 
-def _upwind_jumps(speed: np.ndarray) -> list:
+def _upwind_jumps(speed: np.ndarray) -> Jumps:
     """Steps along the axes and rates for a drift (n, d) in units of the spacings."""
     jumps = []
-    for axis, unit in enumerate(np.eye(speed.shape[1], dtype=np.int64)):
+    for along, unit in zip(speed.T, np.eye(speed.shape[1], dtype=np.int64), strict=True):
         for sign in (1, -1):
-            rate = np.maximum(sign * speed[:, axis], 0.0)
+            rate = np.maximum(sign * along, 0.0)
             if rate.any():
                 jumps.append((np.broadcast_to(sign * unit, speed.shape), rate))
     return jumps
@@ -294,28 +278,23 @@ def _targets(grid: Grid, step: np.ndarray, boundary: str) -> tuple[np.ndarray, n
 
 
 def _assemble(
-    jumps: list, grid: Grid, diffusion: Diffusion | None, boundary: str, regularization: float
+    jumps: Jumps, grid: Grid, diffusion: Diffusion | None, boundary: str, regularization: float
 ) -> KolmogorovOperator:
     """The chain with these jumps; half cells at reflecting faces."""
     count = len(grid.nodes)
     faces = np.ones((count, grid.dim))
     if boundary == "reflecting":
-        ends = np.array([(axis[0], axis[-1]) for axis in grid.axes])
-        faces[(grid.nodes == ends[:, 0]) | (grid.nodes == ends[:, 1])] = 0.5
+        first, last = grid.nodes[[0, -1]]
+        faces[(grid.nodes == first) | (grid.nodes == last)] = 0.5
     source, total = np.arange(count), np.zeros(count)
-    rows, columns, rates = [], [], []
+    entries = []  # rows, columns, rates
     for step, rate in jumps:
         target, inside = _targets(grid, step, boundary)
         scaled = rate / np.where(step == 0, 1.0, faces).prod(axis=1)
         kept = inside & (scaled > 0.0)
-        rows.append(source[kept])
-        columns.append(target[kept])
-        rates.append(scaled[kept])
+        entries.append((source[kept], target[kept], scaled[kept]))
         total += scaled if boundary == "absorbing" else np.where(inside, scaled, 0.0)
-    rows, columns, rates = (
-        np.concatenate([*parts, end])
-        for parts, end in ((rows, source), (columns, source), (rates, -total))
-    )
-    matrix = csr_array(coo_array((rates, (rows, columns)), shape=(count, count)))
-    matrix.sum_duplicates()
+    entries.append((source, source, -total))
+    rows, columns, rates = map(np.concatenate, zip(*entries, strict=True))
+    matrix = csr_array((rates, (rows, columns)), shape=(count, count))
     return KolmogorovOperator(matrix, grid, diffusion, boundary, regularization)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from relaxlib.diffusions import Diffusion, langevin
-from relaxlib.exit_times._cut_cells import killed, nodes_inside
+from relaxlib.exit_times import feynman_kac
+from relaxlib.exit_times._cut_cells import killed  # signs and rates are seen on its chain alone
 from relaxlib.grid import Grid
 from relaxlib.landscapes import double_well, quadratic
 from relaxlib.operators import kolmogorov
@@ -22,8 +23,9 @@ def slanted(boundary="reflecting", n=24):
 def test_rates_are_nonnegative_and_rows_lose_what_leaves(boundary):
     operator = slanted(boundary)
     region = Ball((0.1, 0.0), 0.9)
-    matrix, leaving = killed(operator, region)
-    inside = nodes_inside(operator, region)
+    chain, inside, leaving = killed(operator, region)
+    matrix = chain.matrix
+    np.testing.assert_array_equal(inside, region.contains(operator.grid.nodes))
     jumps = matrix - np.diag(matrix.diagonal())
     assert jumps.min() >= 0.0
     np.testing.assert_allclose(matrix.sum(axis=1), -leaving, atol=1e-9)
@@ -35,44 +37,45 @@ def test_rates_are_nonnegative_and_rows_lose_what_leaves(boundary):
 def test_cut_jumps_keep_mean_and_variance_of_the_chain():
     operator, region = slanted(), Ball((0.0, 0.0), 0.9)
     grid = operator.grid
-    matrix, _ = killed(operator, region)
+    chain, inside, _ = killed(operator, region)
     # a quadratic that vanishes on the circle: the cut chain must see its exact A g at every node
     g = 0.9**2 - (grid.nodes**2).sum(axis=1)
-    inside = nodes_inside(operator, region)
     uncut = operator.matrix @ g
-    np.testing.assert_allclose((matrix @ (g * inside))[inside], uncut[inside], atol=1e-8)
+    np.testing.assert_allclose((chain.matrix @ (g * inside))[inside], uncut[inside], atol=1e-8)
+    w = feynman_kac(operator, -uncut.reshape(grid.shape), discount=0.0, region=region)
+    np.testing.assert_allclose(w.ravel(), g * inside, atol=1e-12)
 
 
 def test_a_region_beyond_the_grid_keeps_the_operators_boundary():
     operator = kolmogorov(langevin(double_well(), temperature=0.1), Grid.box(-2, 2, 81))
-    matrix, leaving = killed(operator, Box(-5.0, 0.0))
+    chain, _, leaving = killed(operator, Box(-5.0, 0.0))
     assert leaving[0] == 0.0
     assert np.count_nonzero(leaving) == 1
-    assert abs(matrix[[0]] - operator.matrix[[0]]).max() == 0.0
+    assert abs(chain.matrix[[0]] - operator.matrix[[0]]).max() == 0.0
 
 
 def test_absorbing_walls_count_as_leaving():
     operator = kolmogorov(
         langevin(double_well(), temperature=0.1), Grid.box(-2, 2, 81), boundary="absorbing"
     )
-    _, leaving = killed(operator, Box(-5.0, 5.0))
+    _, _, leaving = killed(operator, Box(-5.0, 5.0))
     assert np.flatnonzero(leaving).tolist() == [0, 80]
 
 
 def test_a_jump_without_opposite_is_a_drift():
     still = Diffusion.from_functions(lambda x, t: 1.0 + 0.0 * x, np.zeros((1, 1)), dim=1)
     operator = kolmogorov(still, Grid.box(0, 1, 11))
-    _, leaving = killed(operator, Box(-1.0, 0.875))
+    _, _, leaving = killed(operator, Box(-1.0, 0.875))
     assert leaving[8] == pytest.approx(1 / 0.075)
 
 
 def test_masks_do_not_cut():
     operator = slanted()
     mask = operator.grid.sample(lambda x: np.linalg.norm(x, axis=1)) < 0.8
-    matrix, _ = killed(operator, mask)
-    inside = mask.ravel()
+    chain, inside, _ = killed(operator, mask)
+    np.testing.assert_array_equal(inside, mask.ravel())
     np.testing.assert_allclose(
-        matrix.diagonal()[inside], operator.matrix.diagonal()[inside], rtol=1e-12
+        chain.matrix.diagonal()[inside], operator.matrix.diagonal()[inside], rtol=1e-12
     )
 
 
@@ -87,4 +90,4 @@ def test_masks_do_not_cut():
 )
 def test_bad_regions(region, message):
     with pytest.raises(ValueError, match=message):
-        nodes_inside(slanted(), region)
+        slanted().inside(region)

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from scipy.special import hyp1f1
 
-from relaxlib import exit_times, multigrid
 from relaxlib.diffusions import Diffusion, langevin, ornstein_uhlenbeck
 from relaxlib.exit_times import feynman_kac, interval_exit_time, mean_exit_time, radial_exit_time
 from relaxlib.grid import Grid
 from relaxlib.landscapes import double_well, double_well_2d, quadratic
-from relaxlib.operators import kolmogorov
+from relaxlib.multigrid import _solve
+from relaxlib.operators import kolmogorov, langevin_operator
 from relaxlib.paths import first_exits
 from relaxlib.regions import Ball, Box
 
@@ -157,11 +157,22 @@ def test_bad_input(kwargs, message):
 
 
 def test_multigrid_and_the_direct_solver_agree(monkeypatch):
-    operator = kolmogorov(langevin(double_well_2d(), temperature=0.2), square(181, 1.8))
+    operator = kolmogorov(langevin(double_well_2d(), temperature=0.2), square(221, 1.8))
     region = Box((-np.inf, -1.5), (0.4, 1.5))
     fast = mean_exit_time(operator, region)
-    monkeypatch.setattr(multigrid, "CYCLES", 1)  # it gives up, and the direct solver takes over
-    np.testing.assert_allclose(mean_exit_time(operator, region), fast, rtol=1e-7)
-    monkeypatch.setattr(exit_times, "splu", None)
-    with pytest.raises(TypeError):
-        mean_exit_time(operator, region)
+    # no problem is known that only the direct solver solves: here multigrid has to give up
+    monkeypatch.setattr(_solve, "_CYCLES", 2)
+    slow = mean_exit_time(operator, region)
+    np.testing.assert_allclose(slow, fast, rtol=1e-7)
+    assert not np.array_equal(slow, fast)
+
+
+def test_many_nodes_on_the_line_and_long_jumps_are_solved_for_directly():
+    line = langevin_operator(Grid.box(-2, 2, 30_001), np.zeros(30_001), temperature=0.5)
+    assert mean_exit_time(line, Ball(0.0, 1.25))[15_000] == pytest.approx(1.5625, rel=1e-6)
+    thin = langevin(BOWL, temperature=0.3, noise_cov=[[1.0, 0.45], [0.45, 0.25]])
+    fine, coarse = (
+        mean_exit_time(kolmogorov(thin, square(n)), Ball((0, 0), 1.0))[n // 2, n // 2]
+        for n in (201, 101)  # more than 20 000 nodes in the disc, and fewer
+    )
+    assert fine == pytest.approx(coarse, rel=2e-3)

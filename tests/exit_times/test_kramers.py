@@ -133,8 +133,3 @@ def test_saddles_are_sought_in_the_box_and_in_two_dimensions_at_most():
 def test_noise_that_vanishes_on_the_way_is_seen():
     with pytest.raises(ValueError, match="need Q > 0 on the way"):
         kramers(WELL, -1.0, 0.0, temperature=1e3, noise_cov=lambda x: (x + 0.51234) ** 2)
-
-
-def test_a_coarse_grid_is_refused():
-    with pytest.raises(ValueError, match="resolution = 3: need an integer >= 50"):
-        relevant_saddle(WELL, -1.0, 1.0, resolution=3)

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from scipy.linalg import eigh
 
-from relaxlib import fokker_planck
 from relaxlib.diffusions import langevin, ornstein_uhlenbeck
 from relaxlib.fokker_planck import (
     chi_square,
@@ -159,13 +158,6 @@ def test_poincare_inequality_holds_on_the_grid_and_is_sharp_for_its_eigenfunctio
     wave /= (wave * PLANE.volumes).sum()
     sharp = entropy_production(operator, wave) / chi_square(wave, law, PLANE)
     assert sharp == pytest.approx(best, rel=2e-3)
-
-
-def test_the_fokker_planck_module_has_the_same_functions():
-    for name in ("chi_square", "entropy_production", "fisher_information", "poincare_constant"):
-        assert getattr(fokker_planck, name) is globals()[name]
-    assert fokker_planck.relative_entropy is relative_entropy
-    assert fokker_planck.free_energy is free_energy
 
 
 def test_a_constant_below_rounding_is_refused():

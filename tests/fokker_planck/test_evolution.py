@@ -170,7 +170,7 @@ ABSORBING = kolmogorov(langevin(double_well(), temperature=1.0), GRID, boundary=
         (lambda: evolve(OPERATOR, 2 * START, [0, 1]), "mass of density = 2: need mass 1"),
         (
             lambda: evolve(ABSORBING, START + 1.0, [0, 1]),
-            r"mass 1 in the operator's absorbing cells; divide by \(density \* operator.volumes\)",
+            r"mass 1 in the operator's cells; divide by \(density \* operator.volumes\)",
         ),
         (lambda: evolve(OPERATOR, "flat", [0, 1]), "density = 'flat': need an array of real numb"),
         (lambda: evolve(OPERATOR, START + 0j, [0, 1]), "density = .*: need an array of real"),
@@ -200,7 +200,7 @@ ABSORBING = kolmogorov(langevin(double_well(), temperature=1.0), GRID, boundary=
         (lambda: stationary(ABSORBING), "operator = absorbing"),
         (lambda: eigenvalues(OPERATOR, 20), "count = 20: need count <= 19"),
         (lambda: gibbs(GRID, np.zeros(21), temperature=0.0), "temperature = 0"),
-        (lambda: mass(GRID, START, np.ones(21)), "region = ndarray: need a Ball, a Box or"),
+        (lambda: mass(GRID, START, np.ones(21)), "region = array.*: need a Ball, a Box or"),
         (lambda: mass(GRID, START, np.ones(20, bool)), "region.shape"),
     ],
 )

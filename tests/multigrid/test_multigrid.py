@@ -9,6 +9,7 @@ from relaxlib import multigrid
 from relaxlib.diffusions import langevin, ornstein_uhlenbeck
 from relaxlib.grid import Grid
 from relaxlib.landscapes import double_well, double_well_2d
+from relaxlib.multigrid import _solve
 from relaxlib.operators import kolmogorov, langevin_operator
 
 ROTATION = np.array([[1.0, -3.0], [3.0, 1.0]])
@@ -138,14 +139,15 @@ def test_exit_time_over_a_high_barrier_is_that_of_the_line(side):
 
 
 def counted(monkeypatch, operator, inside):
-    calls, cycle = [], multigrid._cycle
+    """How many cycles a solve takes; no result tells, and a time would depend on the machine."""
+    calls, cycle = [], _solve._cycle
 
     def counting(levels, inverse, right, depth=0):
         calls.append(depth)
         return cycle(levels, inverse, right, depth)
 
     with monkeypatch.context() as patch:
-        patch.setattr(multigrid, "_cycle", counting)
+        patch.setattr(_solve, "_cycle", counting)
         multigrid.solve(operator, np.ones(inside.shape), inside=inside)
     return calls.count(0)
 
@@ -161,19 +163,6 @@ def test_cycles_do_not_grow_with_the_grid(monkeypatch, drift):
     assert cycles[-1] <= cycles[0] + 3, cycles
 
 
-def test_tolerance_bounds_the_error():
-    grid = plane((65, 65))
-    operator = linear(grid, np.eye(2), np.diag([1.0, 0.1]))
-    inside = disc(grid)
-    exact = direct(operator, bumps(grid), inside)
-    errors = []
-    for tolerance in (1e-3, 1e-6):
-        values = multigrid.solve(operator, bumps(grid), inside=inside, tolerance=tolerance)
-        errors.append(np.abs(values - exact).max() / np.abs(exact).max())
-    assert errors[0] < 1e-3
-    assert errors[1] < 1e-6
-
-
 def test_nothing_inside_and_no_source_give_zero():
     grid = plane((40, 40))
     operator = linear(grid, np.eye(2), np.eye(2))
@@ -182,11 +171,13 @@ def test_nothing_inside_and_no_source_give_zero():
     assert not multigrid.solve(operator, np.zeros(grid.shape), inside=disc(grid)).any()
 
 
-def test_too_few_cycles_are_an_error(monkeypatch):
+@pytest.mark.parametrize("temperature", [0.01, 0.002])
+def test_cycles_that_do_not_settle_are_an_error(temperature):
+    """A barrier of a hundred temperatures or more: rates of escape below rounding."""
     grid = plane((65, 65))
-    operator = linear(grid, np.eye(2), np.eye(2))
-    monkeypatch.setattr(multigrid, "CYCLES", 2)
-    with pytest.raises(ArithmeticError, match=r"last correction .* of the largest .* after 2 cyc"):
+    operator = kolmogorov(langevin(double_well_2d(), temperature=temperature), grid)
+    message = r"last correction .* > 1e-10 of the largest value after 200 cycles; raise the temp"
+    with pytest.raises(ArithmeticError, match=message):
         multigrid.solve(operator, np.ones(grid.shape), inside=disc(grid))
 
 
@@ -218,7 +209,6 @@ def test_a_singular_problem_is_refused():
         ({"source": np.ones(3)}, r"source.shape = \(3,\)"),
         ({"inside": np.ones((3, 3), dtype=bool)}, r"inside.shape = \(3, 3\)"),
         ({"discount": -1.0}, r"discount = -1: need 0 <= discount"),
-        ({"tolerance": 0.0}, r"tolerance = 0: need 0 < tolerance"),
     ],
 )
 def test_bad_input_is_refused(change, message):
