@@ -8,21 +8,25 @@ from datetime import timedelta
 from relaxlib.deep import workers
 from relaxlib.deep.optim import ElasticSGD
 
-FATE, LIFE = sys.argv[1], int(sys.argv[2])
 step = ElasticSGD.step
 
 
-def mortal(optimizer, closure=None):
-    """A micro-step; rank 1 makes only so many of them."""
-    if os.environ["RANK"] == "1" and optimizer.back_propagations == LIFE:
-        if FATE == "dies":
-            os._exit(17)
-        time.sleep(600)
-    return step(optimizer, closure)
+def mortal(fate, life):
+    """The step of workers of which rank 1 makes only so many."""
+
+    def mortal_step(optimizer, closure=None):
+        if os.environ["RANK"] == "1" and optimizer.back_propagations == life:
+            if fate == "dies":
+                os._exit(17)
+            time.sleep(600)
+        return step(optimizer, closure)
+
+    return mortal_step
 
 
 if __name__ == "__main__":
-    ElasticSGD.step = mortal
-    if FATE == "hangs":
+    fate, life, *arguments = sys.argv[1:]
+    ElasticSGD.step = mortal(fate, int(life))
+    if fate == "hangs":
         workers.PATIENCE = timedelta(seconds=15)
-    workers.main(sys.argv[3:])
+    workers.main(arguments)

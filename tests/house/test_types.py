@@ -15,7 +15,7 @@ from house import FOLDER, doors
 HEADER = "import numpy as np\nimport torch\nfrom torch import nn\n"
 HOME = {name: door for door, names in doors().items() for name in names}
 MYPY = ["-m", "mypy", "--strict", "--follow-imports=silent", "--config-file=", "script.py"]
-PYRIGHT = ["-m", "basedpyright", "--level", "error"]
+PYRIGHT = ["-m", "basedpyright", "--level", "error", "--pythonpath", sys.executable]
 
 
 def examples():
