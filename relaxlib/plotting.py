@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
@@ -13,10 +15,10 @@ from relaxlib.grid import Grid
 __all__ = ["LOSS", "plot_cloud", "plot_contours", "plot_minima", "plot_profile"]
 
 #: Look of an unsmoothed loss, thin and gray.
-LOSS = {"color": "0.65", "lw": 1.4, "zorder": 1}
+LOSS: dict[str, Any] = {"color": "0.65", "lw": 1.4, "zorder": 1}
 
 
-def plot_profile(ax: Axes, grid: Grid, values: np.ndarray, **style: object) -> Line2D:
+def plot_profile(ax: Axes, grid: Grid, values: np.ndarray, **style: Any) -> Line2D:
     """Draw values on a 1-d grid as a curve over x.
 
     Parameters
@@ -38,7 +40,7 @@ def plot_profile(ax: Axes, grid: Grid, values: np.ndarray, **style: object) -> L
 
 
 def plot_cloud(
-    ax: Axes, grid: Grid, density: np.ndarray, *, base: float, height: float, **style: object
+    ax: Axes, grid: Grid, density: np.ndarray, *, base: float, height: float, **style: Any
 ) -> PolyCollection:
     """Shade a 1-d density above the level ``base``, scaled so that its peak is ``height`` tall.
 
@@ -87,7 +89,7 @@ def plot_contours(
     return filled
 
 
-def plot_minima(ax: Axes, points: np.ndarray, **style: object) -> Line2D:
+def plot_minima(ax: Axes, points: np.ndarray, **style: Any) -> Line2D:
     """Mark points (n, 2) of a landscape: white disks with a dark rim.
 
     Parameters
@@ -101,6 +103,6 @@ def plot_minima(ax: Axes, points: np.ndarray, **style: object) -> Line2D:
     -------
     Line2D
     """
-    look = {"marker": "o", "ls": "", "mfc": "white", "mec": "0.2", "ms": 6} | style
+    look: dict[str, Any] = {"marker": "o", "ls": "", "mfc": "white", "mec": "0.2", "ms": 6} | style
     (marks,) = ax.plot(*np.asarray(points).T, **look)
     return marks

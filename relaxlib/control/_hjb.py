@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.sparse import coo_array, csr_array, dia_array, eye_array
+from scipy.sparse import csr_array, eye_array, vstack
 from scipy.sparse.linalg import spsolve
 
 from relaxlib import _checks
@@ -101,9 +103,18 @@ def solve_hjb(
     times = np.linspace(0.0, horizon, steps + 1)
     for t in times[-2::-1]:
         rate = running_cost(float(t)) if callable(running_cost) else running_cost
-        costs = _costs(rate, len(choices), grid)
+        costs = _costs(rate, (len(choices), *grid.shape))
         values.append(bellman.step(values[-1], horizon / steps, costs, discount))
     return ValueFunction(grid, times, np.reshape(values[::-1], (steps + 1, *grid.shape)))
+
+
+class _Axis(NamedTuple):
+    """An axis of the grid: every node's neighbors, and what central drifts may be."""
+
+    spacing: float
+    above: np.ndarray
+    below: np.ndarray
+    limits: np.ndarray  # (controls, n)
 
 
 class _Bellman:
@@ -112,15 +123,16 @@ class _Bellman:
     def __init__(self, chains: list[KolmogorovOperator], push: float) -> None:
         grid = chains[0].grid
         index = np.arange(len(grid.nodes)).reshape(grid.shape)
-        self.matrices, self.push, self.here = [c.matrix for c in chains], push, index.ravel()
-        self.axes = []  # spacing, neighbors above and below, limits of central drifts per control
+        self.matrices = [chain.matrix for chain in chains]
+        self.push, self.here = push, index.ravel()
+        self.axes = []
         for axis, spacing in enumerate(grid.spacings if push > 0.0 else []):
             last = grid.shape[axis] - 1
             steps = np.clip(np.add.outer([1, -1], np.arange(last + 1)), 0, last)
             above, below = (index.take(step, axis=axis).ravel() for step in steps)
             rates = [np.minimum(m[self.here, above], m[self.here, below]) for m in self.matrices]
             limits = np.minimum(2 * spacing * np.maximum(rates, 0.0), push)
-            self.axes.append((spacing, above, below, limits))
+            self.axes.append(_Axis(spacing, above, below, limits))
 
     def step(self, after: np.ndarray, dt: float, costs: np.ndarray, discount: float) -> np.ndarray:
         """The values one step earlier, where the best policy is its own improvement."""
@@ -139,67 +151,49 @@ class _Bellman:
 
     def _best(self, values: np.ndarray, costs: np.ndarray) -> tuple[csr_array, np.ndarray]:
         """The chain and the running cost of the policy that is best against ``values``."""
-        gains, efforts, rates = [], [], []
+        gains, efforts, jumps = [], [], []
         for control, (matrix, cost) in enumerate(zip(self.matrices, costs, strict=True)):
-            pushes = [_push(values, *axis[:3], axis[3][control], self.push) for axis in self.axes]
-            efforts.append(cost + sum(effort for _, effort, _, _ in pushes))
-            gains.append(matrix @ values + cost + sum(gain for gain, *_ in pushes))
-            rates.append([(up, down) for _, _, up, down in pushes])
+            pushes = [_push(values, axis, control, self.push) for axis in self.axes]
+            gains.append(matrix @ values + cost + sum(gain for gain, _, _ in pushes))
+            efforts.append(cost + sum(effort for _, effort, _ in pushes))
+            jumps.append([rates for _, _, rates in pushes])
         choice = np.argmin(gains, axis=0)
-        chain = _rows(choice, self.matrices)
+        chain = vstack(self.matrices).tocsr()[choice * len(choice) + self.here]
         for axis, (_, above, below, _) in enumerate(self.axes):
             for side, target in enumerate((above, below)):
-                rate = np.array([pair[axis][side] for pair in rates])[choice, self.here]
-                chain = chain + _jumps(self.here, target, rate)
+                rates = np.array([row[axis][side] for row in jumps])[choice, self.here]
+                chain = chain + _jumps(self.here, target, rates)
         return chain, np.array(efforts)[choice, self.here]
 
 
-def _push(
-    values: np.ndarray,
-    spacing: float,
-    above: np.ndarray,
-    below: np.ndarray,
-    limit: np.ndarray,
-    push: float,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Gain and effort of the best drift -a along an axis, and its rates of jumps up and down."""
-    slope = (values[above] - values[below]) / (2 * spacing)
-    a = np.clip(slope, -limit, limit)
-    gain, effort, up, down = a * (a / 2 - slope), a**2 / 2, -a / (2 * spacing), a / (2 * spacing)
-    for sign, toward in ((1, below), (-1, above)):
-        slope = (values - values[toward]) / spacing
-        a = np.clip(slope, limit, push)
-        better = (limit < push) & (a * (a / 2 - slope) < gain)
-        gain = np.where(better, a * (a / 2 - slope), gain)
-        effort = np.where(better, a**2 / 2, effort)
-        up = np.where(better, a / spacing if sign < 0 else 0.0, up)
-        down = np.where(better, a / spacing if sign > 0 else 0.0, down)
-    return gain, effort, up, down
+def _push(values: np.ndarray, axis: _Axis, control: int, push: float) -> tuple[np.ndarray, ...]:
+    """Gain and effort (n,) of the best drift along an axis, its rates of jumps up and down (2, n).
 
-
-def _rows(choice: np.ndarray, matrices: list[csr_array]) -> csr_array:
-    """The matrix whose row i is that of ``matrices[choice[i]]``."""
-    count = len(choice)
-    masks = (
-        dia_array(((choice == k)[None] + 0.0, [0]), (count,) * 2) for k in range(len(matrices))
-    )
-    return sum(mask @ matrix for mask, matrix in zip(masks, matrices, strict=True))
+    The drift is minus its size. It moves by jumps to both neighbors, which a size beyond the limit
+    does not allow, or by jumps to the one that it leads to.
+    """
+    above, below = values[axis.above], values[axis.below]
+    slopes = np.array([(above - below) / 2, values - below, values - above]) / axis.spacing
+    limit, most = axis.limits[control], np.full(len(values), push)
+    sizes = np.clip(slopes, [-limit, limit, limit], [limit, most, most])
+    gains = sizes * (sizes / 2 - slopes)
+    gains[1:, limit >= push] = np.inf
+    best = np.argmin(gains, axis=0), np.arange(len(values))
+    shares = np.array([[-0.5, 0.0, 1.0], [0.5, 1.0, 0.0]])[:, best[0]]
+    return gains[best], sizes[best] ** 2 / 2, shares * sizes[best] / axis.spacing
 
 
 def _jumps(source: np.ndarray, target: np.ndarray, rates: np.ndarray) -> csr_array:
     """The generator of jumps from every source to its target."""
     rows, columns = np.tile(source, 2), np.concatenate([target, source])
-    entries = np.concatenate([rates, -rates])
-    return csr_array(coo_array((entries, (rows, columns)), shape=(len(source), len(source))))
+    return csr_array((np.concatenate([rates, -rates]), (rows, columns)), shape=(len(source),) * 2)
 
 
-def _costs(rate: ArrayLike, controls: int, grid: Grid) -> np.ndarray:
-    """Running costs (controls, n)."""
-    costs, shape = _checks.array("running_cost", rate), (controls, *grid.shape)
+def _costs(rate: ArrayLike, shape: tuple[int, ...]) -> np.ndarray:
+    """Running costs (controls, n), from what broadcasts to (controls, *grid.shape)."""
+    costs = _checks.array("running_cost", rate)
     _checks.finite("running_cost", costs)
-    if len(costs.shape) > len(shape) or any(
-        size not in (1, full) for size, full in zip(costs.shape[::-1], shape[::-1], strict=False)
-    ):
-        need = f"a shape that broadcasts to {shape}"
-        _checks.reject("running_cost.shape", costs.shape, need, "one row for each control")
-    return np.broadcast_to(costs, shape).reshape(controls, -1)
+    with suppress(ValueError):
+        return np.broadcast_to(costs, shape).reshape(shape[0], -1)
+    need = f"a shape that broadcasts to {shape}"
+    _checks.reject("running_cost.shape", costs.shape, need, "one row for each control")

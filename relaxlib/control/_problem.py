@@ -12,7 +12,7 @@ from relaxlib import _checks
 from relaxlib.landscapes import Landscape
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, init=False)
 class ControlProblem:
     r"""A two-scale control system with its costs.
 
@@ -56,29 +56,45 @@ class ControlProblem:
     drift: Callable
     fast_drift: Callable
     noise: Callable
-    fast_noise: ArrayLike
+    fast_noise: np.ndarray
     terminal: Callable
-    controls: ArrayLike
-    box: tuple
-    running_cost: Callable = lambda s, x, y, u: np.zeros(len(x))
-    noise_along: Callable | None = None
-    horizon: float = 1.0
+    controls: np.ndarray
+    box: tuple[tuple[np.ndarray, np.ndarray], ...]
+    running_cost: Callable
+    noise_along: Callable | None
+    horizon: float
 
-    def __post_init__(self) -> None:
-        names = ["drift", "fast_drift", "noise", "terminal", "running_cost"]
-        for name in names + ["noise_along"] * (self.noise_along is not None):
-            _checks.function(name, getattr(self, name), "points x (k, n) and y (k, m)")
-        _checks.positive("horizon", self.horizon)
-        controls = np.atleast_1d(_checks.array("controls", self.controls))
-        if not controls.size:
+    def __init__(
+        self,
+        *,
+        drift: Callable,
+        fast_drift: Callable,
+        noise: Callable,
+        fast_noise: ArrayLike,
+        terminal: Callable,
+        controls: ArrayLike,
+        box: Sequence[Sequence[ArrayLike]],
+        running_cost: Callable = lambda s, x, y, u: np.zeros(len(x)),
+        noise_along: Callable | None = None,
+        horizon: float = 1.0,
+    ) -> None:
+        functions = {"drift": drift, "fast_drift": fast_drift, "noise": noise}
+        functions |= {"terminal": terminal, "running_cost": running_cost}
+        along = {"noise_along": noise_along} if noise_along is not None else {}
+        for name, function in (functions | along).items():
+            _checks.function(name, function, "points x (k, n) and y (k, m)")
+        horizon = _checks.positive("horizon", horizon)
+        samples = np.atleast_1d(_checks.array("controls", controls))
+        if not samples.size:
             _checks.reject("controls", "[]", "at least one control", "sample the set")
-        _checks.finite("controls", controls)
-        sides = tuple(self.box) if np.iterable(self.box) else ()
+        _checks.finite("controls", samples)
+        sides = tuple(box) if np.iterable(box) else ()
         if len(sides) != 2:
-            _checks.reject("box", _checks.shown(self.box), "a box of x and one of y", "pass a pair")
+            _checks.reject("box", _checks.shown(box), "a box of x and one of y", "pass a pair")
         boxes = tuple(_checks.box(f"box[{k}]", side) for k, side in enumerate(sides))
-        object.__setattr__(self, "controls", controls)
-        object.__setattr__(self, "box", boxes)
+        rho = _checks.rows("fast_noise", np.atleast_2d(fast_noise))
+        vars(self).update(functions, noise_along=noise_along, horizon=horizon)
+        vars(self).update(controls=samples, box=boxes, fast_noise=rho)
 
     @classmethod
     def relaxation(
@@ -109,14 +125,12 @@ class ControlProblem:
         BK (1.9).
         """
         _checks.kind("landscape", landscape, Landscape)
-        gamma = _checks.positive("gamma", gamma)
-        temperature = _checks.positive("temperature", temperature)
-        dim = landscape.dim
+        gamma, temperature = _checks.positives(gamma=gamma, temperature=temperature)
         return cls(
             drift=lambda x, y, u: -u * (x - y) / gamma,
             fast_drift=lambda x, y: (x - y) / gamma - landscape.grad(y),
-            noise=lambda x, y, u: np.zeros((len(x), dim, dim)),
-            fast_noise=np.sqrt(temperature) * np.eye(dim),
+            noise=lambda x, y, u: np.zeros((len(x), landscape.dim, landscape.dim)),
+            fast_noise=np.sqrt(temperature) * np.eye(landscape.dim),
             terminal=lambda x, y: landscape.value(x),
             controls=controls,
             box=(landscape.box, landscape.box),

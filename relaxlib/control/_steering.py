@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -13,6 +13,7 @@ from scipy.sparse import csr_array, eye_array
 from scipy.stats import poisson
 
 from relaxlib import _checks
+from relaxlib.control._isotropy import isotropy
 from relaxlib.diffusions import Diffusion
 from relaxlib.grid import DensityFlow, Grid, ValueFunction
 from relaxlib.operators import KolmogorovOperator, kolmogorov
@@ -95,22 +96,22 @@ class SteeredFlow:
     @property
     def ends(self) -> np.ndarray:
         """Mean terminal costs (2,) of the steered motion and of the free one."""
-        return np.array([(masses[-1] * self.value.values[-1]).sum() for masses in self._masses()])
+        return (self._masses[:, -1] * self.value.values[-1]).reshape(2, -1).sum(axis=1)
 
     @property
     def powers(self) -> np.ndarray:
         """Half the mean squared feedback (2, k), along the steered and the free motion."""
         squares = (feedback(self.value) ** 2).sum(axis=-1) / 2
-        return np.array([(masses * squares).reshape(len(squares), -1).sum(axis=1)
-                         for masses in self._masses()])  # fmt: skip
+        return (self._masses * squares).reshape(2, len(squares), -1).sum(axis=2)
 
     @property
     def efforts(self) -> np.ndarray:
         """Efforts (2,) spent along the steered motion and spared along the free one."""
         return np.trapezoid(self.powers, self.value.times)
 
-    def _masses(self) -> list[np.ndarray]:
-        return [flow.densities * flow.grid.volumes for flow in (self.flow, self.free)]
+    @property
+    def _masses(self) -> np.ndarray:
+        return np.array([self.flow.densities, self.free.densities]) * self.value.grid.volumes
 
 
 def forward_backward(
@@ -209,9 +210,9 @@ def feedback(value: ValueFunction) -> np.ndarray:
     shortest = min(value.grid.shape)
     if shortest < 3:
         _checks.reject("nodes of an axis", shortest, "3 or more", "refine the grid")
-    axes = tuple(range(1, value.grid.dim + 1))
-    slopes = np.gradient(value.values, *value.grid.spacings, axis=axes, edge_order=2)
-    return np.stack([slopes] if value.grid.dim == 1 else slopes, axis=-1)
+    axes = enumerate(value.grid.spacings, start=1)
+    slopes = [np.gradient(value.values, h, axis=axis, edge_order=2) for axis, h in axes]
+    return np.stack(slopes, axis=-1)
 
 
 def steered(diffusion: Diffusion, value: ValueFunction) -> Diffusion:
@@ -243,30 +244,26 @@ def steered(diffusion: Diffusion, value: ValueFunction) -> Diffusion:
     [-3.5]
     """
     _checks.kind("diffusion", diffusion, Diffusion)
-    table, grid = feedback(value), value.grid
+    slopes, grid = feedback(value), value.grid
     _checks.fits("diffusion.dim", diffusion.dim, "the dim of the value's grid", grid.dim)
     step = _checks.even_times("value.times", value.times)
-    first = [value.times[0], *(axis[0] for axis in grid.axes)]
-    axes = np.array([first, [step, *grid.spacings], [len(value.times), *grid.shape]])
-    return Diffusion(
-        drift=_corrected(diffusion.drift, grid.dim, len(diffusion.params)),
-        noise=diffusion.noise,
-        dim=diffusion.dim,
-        rank=diffusion.rank,
-        params=np.concatenate([diffusion.params, axes.ravel(), table.ravel()]),
-        temperature=diffusion.temperature,
-    )
+    axes = [value.times[0], *grid.nodes[0], step, *grid.spacings, *slopes.shape[:-1]]
+    drift = _corrected(diffusion.drift, grid.dim, len(diffusion.params))
+    params = np.concatenate([diffusion.params, axes, slopes.ravel()])
+    return replace(diffusion, drift=drift, params=params, landscape=None)
 
 
 @lru_cache(maxsize=64)
 def _corrected(drift: Callable, dim: int, count: int) -> Callable:
-    """The drift less a table over (t, x); ``count`` parameters belong to the drift."""
-    plain = njit(error_model="numpy")(drift)
-    axes, corners = dim + 1, 2 ** (dim + 1)
+    """The drift less a table over (t, x); ``count`` parameters belong to the drift.
+
+    Then come the first nodes of the axes, their steps, their numbers of nodes, and the entries.
+    """
+    plain, axes = njit(error_model="numpy")(drift), dim + 1
 
     def correct(x, t, params, out):
         plain(x, t, params[:count], out)
-        for corner in range(corners):
+        for corner in range(2**axes):
             weight, place = 1.0, 0
             for k in range(axes):
                 nodes = int(params[count + 2 * axes + k])
@@ -288,7 +285,10 @@ def _log_transform(
     """The chain, u (k, *grid.shape), the times (k,), and psi = exp(-u/2T) up to a factor (k, n)."""
     chain = kolmogorov(diffusion, grid)
     horizon, steps = _checks.positive("horizon", horizon), _checks.count("steps", steps)
-    temperature = _isotropic(diffusion, grid)
+    temperature, isotropic = isotropy(diffusion.diffusivity_at(grid.nodes))
+    if not isotropic:
+        need = "noise sqrt(2T) dW, alike in all directions, T > 0"
+        _checks.reject("diffusion", repr(diffusion), need, "use solve_hjb")
     cost = _checks.values_on(grid.shape, terminal, "terminal").ravel() / (2 * temperature)
     spread = float(np.ptp(cost))
     if spread > _SPREAD:
@@ -299,17 +299,6 @@ def _log_transform(
     psi = np.array(list(march))[::-1]
     values = 2 * temperature * (cost.min() - np.log(psi))
     return chain, values.reshape(-1, *grid.shape), times, psi
-
-
-def _isotropic(diffusion: Diffusion, grid: Grid) -> float:
-    """T, if the diffusivity is T I at every node."""
-    diffusivity = diffusion.diffusivity_at(grid.nodes)
-    temperature = float(diffusivity[0, 0, 0])
-    gap = float(np.abs(diffusivity - temperature * np.eye(grid.dim)).max())
-    if not (temperature > 0.0 and gap <= 1e-12 * temperature):
-        need = "noise sqrt(2T) dW, alike in all directions, T > 0"
-        _checks.reject("diffusion", repr(diffusion), need, "use solve_hjb")
-    return temperature
 
 
 def _marches(matrix: csr_array, start: np.ndarray, dt: float, steps: int) -> Iterator[np.ndarray]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
-from numba import get_num_threads, njit
+from numba import njit
 
 from relaxlib._lanes.compilation import FASTMATH
+from relaxlib._lanes.progress import over_threads, threads
 
-_SPAN = 1 << 17  # nodes that a thread transforms at a time
+_SMALL = 1 << 17  # nodes for which it is not worth starting threads
 _COLUMNS = 8  # neighboring columns copied together: one cache line
 
 
@@ -42,44 +43,29 @@ def lower_envelope(values: np.ndarray, curvatures: Sequence[float]) -> np.ndarra
     >>> lower_envelope(np.array([9.0, 9.0, 0.0, 9.0, 9.0]), [1.0]).tolist()
     [4.0, 1.0, 0.0, 1.0, 4.0]
     """
-    result = _transform_last_axis(values, curvatures[-1])
-    for axis in range(values.ndim - 1):
-        _transform_axis(result, axis, curvatures[axis])
-    return result
-
-
-def _transform_last_axis(values: np.ndarray, curvature: float) -> np.ndarray:
-    """Envelope of every line along the last axis, which lies contiguous."""
-    rows = values.reshape(-1, values.shape[-1])
+    *others, last = curvatures
+    rows = values.reshape(-1, values.shape[-1])  # lines that lie contiguous
     out = np.empty_like(rows)
-    _in_threads(lambda span: _transform_rows(rows, curvature, *span, out), rows.shape)
+    _transform(partial(_transform_rows, rows, last, out), len(rows), out.size)
+    for axis, curvature in enumerate(others):
+        count, length = math.prod(values.shape[:axis]), values.shape[axis]
+        slabs = out.reshape(count, length, -1)
+        blocks = count * -(-slabs.shape[2] // _COLUMNS)
+        _transform(partial(_transform_columns, slabs, curvature), blocks, out.size)
     return out.reshape(values.shape)
 
 
-def _transform_axis(values: np.ndarray, axis: int, curvature: float) -> None:
-    """Replace every line along another axis by its envelope, blocks of columns at a time."""
-    before, after = values.shape[:axis], values.shape[axis + 1 :]
-    slabs = values.reshape(math.prod(before), -1, math.prod(after))
-    blocks = slabs.shape[0] * -(-slabs.shape[2] // _COLUMNS)
-    work = slabs.shape[1] * _COLUMNS
-    _in_threads(lambda span: _transform_columns(slabs, curvature, *span), (blocks, work))
-
-
-def _in_threads(kernel: Callable, sizes: tuple[int, int]) -> None:
-    """Cut ``sizes[0]`` items of ``sizes[1]`` nodes each into spans, one kernel call per span."""
-    count, nodes = sizes
-    step = max(1, _SPAN // nodes)
-    spans = [(first, min(first + step, count)) for first in range(0, count, step)]
-    if len(spans) == 1:
-        kernel(spans[0])
+def _transform(kernel: Callable, count: int, nodes: int) -> None:
+    """Call ``kernel(first, last)`` on ``count`` items, over threads where they hold many nodes."""
+    if count == 1 or nodes <= _SMALL:
+        kernel(0, count)
         return
-    with ThreadPoolExecutor(get_num_threads()) as pool:
-        for _ in pool.map(kernel, spans):
-            pass
+    with threads() as pool:
+        over_threads(pool, kernel, count)
 
 
 @njit(cache=True, nogil=True, fastmath=FASTMATH)
-def _transform_rows(rows, curvature, first, last, out):
+def _transform_rows(rows, curvature, out, first, last):
     """Write the envelopes of the rows first, ..., last - 1 to ``out``."""
     nodes = np.empty(rows.shape[1], np.int32)
     for i in range(first, last):
@@ -100,7 +86,7 @@ def _transform_columns(slabs, curvature, first, last):
         for i in range(length):
             for k in range(columns_here):
                 columns[k, i] = slab[i, k]
-        _transform_rows(columns, curvature, 0, columns_here, envelopes)
+        _transform_rows(columns, curvature, envelopes, 0, columns_here)
         for i in range(length):
             for k in range(columns_here):
                 slab[i, k] = envelopes[k, i]

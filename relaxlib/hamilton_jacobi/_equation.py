@@ -114,11 +114,10 @@ def solve_hj(
     _checks.kind("grid", grid, Grid)
     if grid.dim > 3:
         _checks.reject("grid.dim", grid.dim, "grid.dim <= 3", "use local_entropy or prox")
-    u = _checks.values_on(grid.shape, values)
+    padding = (1,) * (3 - grid.dim)
+    u = _checks.values_on(grid.shape, values).reshape(padding + grid.shape).copy()
     viscosity = _checks.nonnegative("viscosity", viscosity)
     times = _checks.increasing_times("t", t)
-    padding = (1,) * (3 - grid.dim)
-    u = u.reshape(padding + grid.shape).copy()
     inverse = np.concatenate([np.zeros(len(padding)), 1 / grid.spacings])
     history = np.empty((len(times), *u.shape))
     for k, duration in enumerate(np.diff(times, prepend=0.0)):
@@ -162,11 +161,8 @@ def _advance(u, scratch, inverse, viscosity, dt, steps):
 @njit(cache=True, nogil=True, fastmath=FASTMATH)
 def _mirror(index, length):
     """Index of the node seen at ``index`` when the end nodes are mirrors."""
-    if index < 0:
-        return min(1, length - 1)
-    if index == length:
-        return max(length - 2, 0)
-    return index
+    reflected = length - 1 - abs(length - 1 - abs(index))
+    return min(max(reflected, 0), length - 1)
 
 
 @njit(cache=True, nogil=True, fastmath=FASTMATH)

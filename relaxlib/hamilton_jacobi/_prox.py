@@ -83,13 +83,10 @@ def prox(landscape: Landscape, x: ArrayLike, *, gamma: float) -> Prox:
         _checks.reject("landscape.dim", landscape.dim, "dim <= 3", "descend from x instead")
     gamma = _checks.positive("gamma", gamma)
     centers, leading = _checks.points("x", x, landscape.dim)
-    reach = landscape.reach(centers, gamma=gamma, excess=0.0)
-    radii = np.maximum(reach, 1e-3 * math.sqrt(gamma))
+    radii = np.maximum(landscape.reach(centers, gamma=gamma, excess=0.0), 1e-3 * math.sqrt(gamma))
     batch = _SCANNED // (2 * _SCAN[landscape.dim] + 1) ** landscape.dim
-    parts = [
-        _global_minimizers(landscape, centers[k : k + batch], gamma, radii[k : k + batch])
-        for k in range(0, max(1, len(centers)), batch)
-    ]
+    batches = [slice(k, k + batch) for k in range(0, max(1, len(centers)), batch)]
+    parts = [_global_minimizers(landscape, centers[b], gamma, radii[b]) for b in batches]
     point, value, unique = map(np.concatenate, zip(*parts, strict=True))
     point = point.reshape(*leading, landscape.dim)
     return Prox(point, value.reshape(leading), unique.reshape(leading))
@@ -110,8 +107,7 @@ def _global_minimizers(
     owners = np.nonzero(valleys)[0]
     ends, bottoms = _descend(landscape, starts[valleys], centers[owners], gamma)
 
-    best = np.lexsort((bottoms, owners))
-    best = best[np.searchsorted(owners, np.arange(len(centers)))]
+    best = np.lexsort((bottoms, owners))[np.searchsorted(owners, np.arange(len(centers)))]
     point, value = ends[best], bottoms[best]
     scale = np.abs(landscape.value(point)) + ((point - centers) ** 2).sum(axis=1) / (2 * gamma)
     level = bottoms - value[owners] <= 1e-10 * scale[owners]
@@ -138,7 +134,7 @@ def _descend(
         loss, penalty = terms(start, anchor)
         scale = np.abs(loss) + penalty
         for _ in range(60):
-            uphill = sum(terms(start + step, anchor)) > loss + penalty + 4e-16 * scale
+            uphill = np.add(*terms(start + step, anchor)) > loss + penalty + 4e-16 * scale
             if not uphill.any():
                 break
             step[uphill] /= 2
@@ -148,7 +144,7 @@ def _descend(
         size = math.sqrt(gamma) + np.linalg.norm(start, axis=1)
         moving = (gain > 1e-20 * scale) & (moved > 1e-13 * size)
         if not moving.any():
-            return y, sum(terms(y, x))
+            return y, np.add(*terms(y, x))
         restless = restless[moving]
     residual = np.linalg.norm(force[moving], axis=1).max()
     raise ArithmeticError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -77,15 +78,8 @@ def effective_flow(
     _checks.kind("landscape", landscape, Landscape)
     start = _checks.point("x0", x0, landscape.dim)
     times = _checks.increasing_times("times", times)
-
-    def drift(t: float, x: np.ndarray) -> np.ndarray:
-        return effective_drift(landscape, x, gamma=gamma, temperature=temperature)
-
-    span = (0.0, _checks.positive("times[-1]", times[-1]))
-    run = solve_ivp(drift, span, start, "DOP853", t_eval=times, rtol=1e-11, atol=1e-13)
-    if not run.success:
-        raise ArithmeticError(f"averaged flow stops at t = {run.t[-1]:.3g}: {run.message}")
-    return run.y.T
+    _checks.positive("times[-1]", times[-1])
+    return _flow(landscape, start, times, gamma=gamma, temperature=temperature)
 
 
 def averaging_error(
@@ -131,34 +125,46 @@ def averaging_error(
     Examples
     --------
     >>> from relaxlib.landscapes import quadratic
-    >>> start = {"x0": 1.0, "y0": -1.0, "t": 1.0}
-    >>> found = averaging_error(quadratic(), [0.02, 0.01], gamma=0.5, temperature=0.5, **start)
+    >>> found = averaging_error(
+    ...     quadratic(), [0.02, 0.01], gamma=0.5, temperature=0.5, x0=1.0, y0=-1.0, t=1.0
+    ... )
     >>> found.errors.round(9).tolist()
     [0.004871706, 0.002445008]
     """
     _checks.kind("landscape", landscape, Landscape)
     epsilons = _checks.array("epsilons", epsilons).ravel()
     x0, y0 = (_checks.point(name, z, landscape.dim) for name, z in (("x0", x0), ("y0", y0)))
-    t, micro_dt = _checks.positive("t", t), _checks.positive("micro_dt", micro_dt)
-    paths, seed = _checks.count("paths", paths, least=2), int(seed_of(rng))
-    facts = {"gamma": gamma, "temperature": temperature}
-    systems = [two_scale(landscape, epsilon=epsilon, **facts) for epsilon in epsilons]
-    limit = effective_flow(landscape, x0, [0.0, t], **facts)[-1]
-    n, start = landscape.dim, np.concatenate([x0, y0])
+    t, micro_dt = _checks.positives(t=t, micro_dt=micro_dt)
+    paths = _checks.count("paths", paths, least=2)
+    seed, start, n = int(seed_of(rng)), np.concatenate([x0, y0]), landscape.dim
+    at = {"gamma": gamma, "temperature": temperature}
+    systems = [two_scale(landscape, epsilon=epsilon, **at) for epsilon in epsilons]
+    limit = _flow(landscape, x0, np.array([0.0, t]), **at)[-1]
     means, errors, stderrs = np.empty((len(epsilons), n)), *np.zeros((2, len(epsilons)))
     for k, (epsilon, system) in enumerate(zip(epsilons, systems, strict=True)):
         if landscape.is_quadratic:
             mean, cov = _moments(landscape, system, start, t)
-            means[k] = mean[:n]
-            errors[k] = ((mean[:n] - limit) ** 2).sum() + np.trace(cov[:n, :n])
+            means[k], errors[k] = mean[:n], ((mean[:n] - limit) ** 2).sum() + np.trace(cov[:n, :n])
         else:
             steps = int(np.ceil(t / (micro_dt * epsilon) - 1e-9))
-            how = {"dt": t / steps, "steps": steps, "scheme": "leimkuhler-matthews"}
-            x = simulate(system, start, paths=paths, rng=seed, **how).paths[-1, :, :n]
-            squares = ((x - limit) ** 2).sum(axis=1)
-            means[k], errors[k] = x.mean(axis=0), squares.mean()
+            how: dict[str, Any] = {"dt": t / steps, "steps": steps, "paths": paths, "rng": seed}
+            run = simulate(system, start, scheme="leimkuhler-matthews", **how)
+            squares = ((run.paths[-1, :, :n] - limit) ** 2).sum(axis=1)
+            means[k], errors[k] = run.paths[-1, :, :n].mean(axis=0), squares.mean()
             stderrs[k] = squares.std(ddof=1) / np.sqrt(paths)
     return AveragingError(epsilons, limit, means, errors, stderrs)
+
+
+def _flow(landscape: Landscape, start: np.ndarray, times: np.ndarray, **at: float) -> np.ndarray:
+    """The averaged flow at times (k,), as (k, d)."""
+
+    def drift(t: float, x: np.ndarray) -> np.ndarray:
+        return effective_drift(landscape, x, **at)
+
+    run = solve_ivp(drift, (0.0, times[-1]), start, "DOP853", t_eval=times, rtol=1e-11, atol=1e-13)
+    if not run.success:
+        raise ArithmeticError(f"averaged flow stops at t = {run.t[-1]:.3g}: {run.message}")
+    return run.y.T
 
 
 def _moments(

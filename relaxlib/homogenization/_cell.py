@@ -68,8 +68,7 @@ def cell_problem(operator: KolmogorovOperator, source: ArrayLike) -> Cell:
     pinned = int(np.argmax(masses))
     others = np.delete(np.arange(len(masses)), pinned)
     corrector = np.zeros(len(masses))
-    inner = csc_array(operator.matrix[others][:, others])
-    corrector[others] = splu(inner).solve(-excess[others])
+    corrector[others] = splu(csc_array(operator.matrix[others][:, others])).solve(-excess[others])
     corrector -= masses @ corrector
     residual = np.abs(operator.matrix @ corrector + excess).max()
     scale = np.abs(excess).max()

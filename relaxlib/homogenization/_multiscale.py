@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -68,17 +69,18 @@ def hmm(
     Examples
     --------
     >>> from relaxlib.landscapes import quadratic
-    >>> how = {"dt": 0.05, "steps": 20, "micro_steps": 40, "paths": 1000, "rng": 1}
-    >>> x = hmm(quadratic(), 1.0, gamma=0.5, temperature=0.5, **how).paths[-1, :, 0]
-    >>> bool(abs(x.mean() - np.exp(-2 / 3)) < 0.03)
+    >>> run = hmm(
+    ...     quadratic(), 1.0, gamma=0.5, temperature=0.5, dt=0.05, steps=20, micro_steps=40,
+    ...     paths=1000, rng=1
+    ... )
+    >>> bool(abs(run.paths[-1, :, 0].mean() - np.exp(-2 / 3)) < 0.03)
     True
     """
     _checks.kind("landscape", landscape, Landscape)
     n = landscape.dim
     x = _checks.starts("x0", x0, n, paths)
     y = x if y0 is None else _checks.starts("y0", y0, n, len(x))
-    gamma = _checks.positive("gamma", gamma)
-    temperature = _checks.positive("temperature", temperature)
+    gamma, temperature = _checks.positives(gamma=gamma, temperature=temperature)
     dt, steps = _checks.positive("dt", dt), _checks.count("steps", steps)
     micro_dt = _checks.positive("micro_dt", micro_dt)
     micro_steps = _checks.count("micro_steps", micro_steps)
@@ -88,14 +90,16 @@ def hmm(
         _checks.reject("dt", f"{dt:g}", need, "take a smaller dt")
     noise = np.kron([[0.0], [np.sqrt(2 * temperature)], [0.0]], np.eye(n))
     params = np.concatenate([[gamma, micro_dt, micro_steps, dt], landscape.params])
-    equation = {"drift": _bursts(landscape.formula.grad, n), "noise": noise, "params": params}
-    bursts = Diffusion(**equation, dim=3 * n, rank=n, temperature=temperature)
-    start, every = np.hstack([x, y, np.zeros_like(x)]), every or steps
-    clock = {"dt": micro_dt, "steps": steps * micro_steps, "save_every": every * micro_steps}
+    drift = _bursts(landscape.formula.grad, n)
+    bursts = Diffusion(
+        drift=drift, noise=noise, params=params, dim=3 * n, rank=n, temperature=temperature
+    )
+    start = np.hstack([x, y, np.zeros_like(x)])
+    clock: dict[str, Any] = {"dt": micro_dt, "steps": steps * micro_steps}
+    clock["save_every"] = every * micro_steps or None
     run = simulate(bursts, start, rng=rng, scheme="leimkuhler-matthews", **clock)
-    first = 0 if save_every else 1
-    times = dt * np.arange(0, steps + 1, every)[first:]
-    return Ensemble(times, np.ascontiguousarray(run.paths[first:, :, : 2 * n]))
+    bursts_done = np.round(run.times / (micro_dt * micro_steps))
+    return Ensemble(dt * bursts_done, np.ascontiguousarray(run.paths[..., : 2 * n]))
 
 
 @lru_cache(maxsize=64)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,9 +15,14 @@ from scipy.optimize import brentq, minimize_scalar
 from relaxlib import _checks
 from relaxlib.landscapes import Landscape
 from relaxlib.learning_rates._two_scale import control_interval
-from relaxlib.learning_rates._velocities import on_the_line, pull_of
+from relaxlib.learning_rates._velocities import Velocities, on_the_line
 
-_PRECISE = {"method": "DOP853", "rtol": 1e-11, "atol": 1e-13}
+_Field = Callable[[np.ndarray], np.ndarray]
+_Path = tuple[np.ndarray, np.ndarray]  # points and directions (k, d)
+_PRECISE: dict[str, Any] = {"method": "DOP853", "rtol": 1e-11, "atol": 1e-13}
+_SHARP = {"xatol": 1e-12}  # of a polished minimizer
+_STEPS = 64  # between the points of a path
+_AHEAD = np.array([1.0])  # a unit vector on the line
 _ANGLES = 24  # first directions of extremals that are compared
 
 
@@ -73,15 +80,10 @@ def reachable_set(
     >>> reachable_set(f, -0.8, [4.0], gamma=0.5, temperature=1 / 3).round(6).tolist()
     [[-1.493939, 0.719089]]
     """
-    pull = pull_of(landscape, gamma, temperature, controls)
+    velocities = Velocities(landscape, gamma, temperature, controls)
     on_the_line(landscape, "follow optimal_trajectory")
     start = _checks.point("x", x, 1)
-    times = _checks.increasing_times("times", times)
-    ends = []
-    for direction in (np.array([-1.0]), np.array([1.0])):
-        path = _flow(lambda z, e=direction: pull(z, e).velocity, start, times[-1])
-        ends.append(path(times)[0])
-    return np.stack(ends, axis=1)
+    return _reached(velocities, start, _checks.increasing_times("times", times))
 
 
 def standard_value(
@@ -119,17 +121,16 @@ def standard_value(
     Examples
     --------
     >>> from relaxlib.landscapes import lipschitz_double_well
-    >>> facts = {"gamma": 0.5, "temperature": 1 / 3, "horizon": 4.0}
-    >>> round(standard_value(lipschitz_double_well(), -0.8, **facts), 6)
+    >>> f = lipschitz_double_well()
+    >>> round(standard_value(f, -0.8, gamma=0.5, temperature=1 / 3, horizon=4.0), 6)
     -0.073403
     """
-    pull = pull_of(landscape, gamma, temperature, (1.0, 1.0))  # -grad f_gamma, along any axis
+    velocities = Velocities(landscape, gamma, temperature, (1.0, 1.0))  # only -grad f_gamma
     start = _checks.point("x", x, landscape.dim)
     horizon, (low, high) = _checks.positive("horizon", horizon), control_interval(controls)
-    axis = np.eye(landscape.dim)[0]
-    path = _flow(lambda z: pull(z, axis).velocity, start, high * horizon)
-    clock = low * horizon, high * horizon
-    return _lowest(lambda t: landscape.value(path(t).T), *clock)[1]
+    any_unit = np.eye(landscape.dim)[0]
+    path = _flow(lambda z: velocities.pull(z, any_unit)[0], start, high * horizon, **_PRECISE)
+    return _lowest(lambda t: landscape.value(path(t).T), low * horizon, high * horizon)[1]
 
 
 def extended_value(
@@ -151,18 +152,17 @@ def extended_value(
     Examples
     --------
     >>> from relaxlib.landscapes import lipschitz_double_well
-    >>> facts = {"gamma": 0.5, "temperature": 1 / 3, "horizon": 4.0}
-    >>> round(extended_value(lipschitz_double_well(), -0.8, **facts), 6)
+    >>> f = lipschitz_double_well()
+    >>> round(extended_value(f, -0.8, gamma=0.5, temperature=1 / 3, horizon=4.0), 6)
     -0.213285
     """
-    _checks.kind("landscape", landscape, Landscape)
-    how = {"gamma": gamma, "temperature": temperature, "controls": controls}
+    velocities = Velocities(landscape, gamma, temperature, controls)
+    start, horizon = _checks.point("x", x, landscape.dim), _checks.positive("horizon", horizon)
     if landscape.dim == 1:
-        horizon = _checks.positive("horizon", horizon)
-        ends = reachable_set(landscape, x, [horizon], **how)[0]
+        ends = _reached(velocities, start, np.array([horizon]))[0]
         return _lowest(lambda z: landscape.value(z[:, None]), *ends)[1]
-    path = optimal_trajectory(landscape, x, horizon=horizon, **how)
-    return float(landscape.value(path.points[-1]))
+    points, _ = _in_a_plane(velocities, start, np.linspace(0.0, horizon, _STEPS + 1))
+    return float(landscape.value(points[-1]))
 
 
 def optimal_trajectory(
@@ -173,7 +173,7 @@ def optimal_trajectory(
     temperature: float,
     horizon: float,
     controls: tuple[float, float] = (0.0, 1.0),
-    steps: int = 64,
+    steps: int = _STEPS,
 ) -> Trajectory:
     r"""A path of least loss at the horizon for extended controls.
 
@@ -211,96 +211,90 @@ def optimal_trajectory(
     Examples
     --------
     >>> from relaxlib.landscapes import quadratic
-    >>> how = {"gamma": 0.5, "temperature": 0.5, "horizon": 1.0}
-    >>> optimal_trajectory(quadratic(), 1.0, **how).points[-1].round(9).tolist()
+    >>> path = optimal_trajectory(quadratic(), 1.0, gamma=0.5, temperature=0.5, horizon=1.0)
+    >>> path.points[-1].round(9).tolist()
     [0.398049374]
     """
-    pull = pull_of(landscape, gamma, temperature, controls)
-    start = _checks.point("x", x, landscape.dim)
-    horizon, steps = _checks.positive("horizon", horizon), _checks.count("steps", steps)
-    low, _ = control_interval(controls)
-    if landscape.dim == 2 and low > 0.0:
-        _checks.reject("controls[0]", low, "0 in the plane", "let the learning rate vanish")
-    times = np.linspace(0.0, horizon, steps + 1)
+    velocities = Velocities(landscape, gamma, temperature, controls)
+    start, horizon = _checks.point("x", x, landscape.dim), _checks.positive("horizon", horizon)
+    times = np.linspace(0.0, horizon, _checks.count("steps", steps) + 1)
     solve = _on_a_line if landscape.dim == 1 else _in_a_plane
-    return Trajectory(times, *solve(landscape, pull, start, times))
+    return Trajectory(times, *solve(velocities, start, times))
 
 
-def _flow(
-    field: Callable[[np.ndarray], np.ndarray],
-    start: ArrayLike,
-    end: float,
-    how: dict[str, object] = _PRECISE,
-) -> OdeSolution:
+def _flow(field: _Field, start: ArrayLike, end: float, **how: Any) -> OdeSolution:
     run = solve_ivp(lambda t, z: field(z), (0.0, end), start, dense_output=True, **how)
     if not run.success:
         raise ArithmeticError(f"effective flow stops at t = {run.t[-1]:g}: {run.message}")
     return run.sol
 
 
-def _lowest(
-    function: Callable[[np.ndarray], np.ndarray], lower: float, upper: float
-) -> tuple[float, float]:
+def _lowest(function: _Field, lower: float, upper: float) -> tuple[float, float]:
     """Minimizer and minimum on an interval: the best of 2001 places, polished."""
     places = np.linspace(lower, upper, 2001)
     values = function(places)
     best = int(np.argmin(values))
-    around = places[max(best - 1, 0)], places[min(best + 1, 2000)]
-    polished = minimize_scalar(
-        lambda t: float(function(np.array([t]))[0]), bounds=around, options={"xatol": 1e-12}
-    )
+    around = places[[max(best - 1, 0), min(best + 1, 2000)]]
+    polished = minimize_scalar(lambda t: function(np.array([t]))[0], bounds=around, options=_SHARP)
     if polished.fun < values[best]:
         return float(polished.x), float(polished.fun)
     return float(places[best]), float(values[best])
 
 
-def _on_a_line(
-    landscape: Landscape, pull: Callable, start: np.ndarray, times: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _mixture(velocities: Velocities, start: np.ndarray, end: float, share: float) -> OdeSolution:
+    """The path on the line whose velocity mixes v_min with this share of v_max."""
+    parts = [(part, e) for part, e in ((1.0 - share, -_AHEAD), (share, _AHEAD)) if part]
+
+    def velocity(x: np.ndarray) -> np.ndarray:
+        return np.sum([part * velocities.pull(x, e)[0] for part, e in parts], axis=0)
+
+    return _flow(velocity, start, end, **_PRECISE)
+
+
+def _reached(velocities: Velocities, start: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Ends of the interval that is reached at the times, (k, 2)."""
+    paths = [_mixture(velocities, start, times[-1], share) for share in (0.0, 1.0)]
+    return np.stack([path(times)[0] for path in paths], axis=1)
+
+
+def _on_a_line(velocities: Velocities, start: np.ndarray, times: np.ndarray) -> _Path:
     """Optimal points and directions: the two extreme velocities, mixed so as to hit the target."""
-    units = np.array([[-1.0], [1.0]])
-
-    def path(share: float) -> OdeSolution:
-        shares = (1.0 - share, share)
-        return _flow(
-            lambda z: sum(s * pull(z, e).velocity for s, e in zip(shares, units, strict=True) if s),
-            start,
-            times[-1],
-        )
-
-    lower, upper = (float(path(share)(times[-1])[0]) for share in (0.0, 1.0))
-    target = _lowest(lambda z: landscape.value(z[:, None]), lower, upper)[0]
+    path = partial(_mixture, velocities, start, times[-1])
+    lower, upper = _reached(velocities, start, times[-1:])[0]
+    target = _lowest(lambda z: velocities.landscape.value(z[:, None]), lower, upper)[0]
     share = float(target >= upper)
     if lower < target < upper:
         share = brentq(lambda s: path(s)(times[-1])[0] - target, 0.0, 1.0, xtol=1e-10)
-    direction = units[int(target > start[0])]
+    direction = _AHEAD if target > start[0] else -_AHEAD
     return path(share)(times).T, np.broadcast_to(direction, (len(times), 1))
 
 
-def _in_a_plane(
-    landscape: Landscape, pull: Callable, start: np.ndarray, times: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _in_a_plane(velocities: Velocities, start: np.ndarray, times: np.ndarray) -> _Path:
     """Optimal points and directions: the best extremal over its first angle."""
+    _, slowest = velocities.rates
+    if slowest > 0.0:
+        _checks.reject("controls[0]", slowest, "0 in the plane", "let the learning rate vanish")
+    value = velocities.landscape.value
 
     def unit(angle: float) -> np.ndarray:
         return np.array([np.cos(angle), np.sin(angle)])
 
     def field(state: np.ndarray) -> np.ndarray:  # of position and angle of p
         e = unit(state[2])
-        found = pull(state[:2], e)
-        return np.append(found.velocity, -found.slope @ np.array([-e[1], e[0]]))
+        velocity, slope = velocities.pull(state[:2], e)
+        return np.append(velocity, -slope @ np.array([-e[1], e[0]]))
 
     def extremal(angle: float, tolerance: float) -> OdeSolution:
-        return _flow(field, [*start, angle], times[-1], {"rtol": tolerance, "atol": tolerance})
+        return _flow(field, [*start, angle], times[-1], rtol=tolerance, atol=tolerance)
 
     def loss(angle: float, tolerance: float = 1e-8) -> float:
-        return float(landscape.value(extremal(angle, tolerance)(times)[:2].T).min())
+        return float(value(extremal(angle, tolerance)(times)[:2].T).min())
 
     angles = np.linspace(0.0, 2.0 * np.pi, _ANGLES, endpoint=False)
     best = angles[np.argmin([loss(angle, 1e-2) for angle in angles])]
     around = best - angles[1], best + angles[1]
     angle = minimize_scalar(loss, bounds=around, options={"xatol": 1e-6}).x
     path = extremal(angle, 1e-8)
-    last = times[np.argmin(landscape.value(path(times)[:2].T))]
+    last = times[np.argmin(value(path(times)[:2].T))]
     states = path(times * last / times[-1]).T  # slower where the best point comes early
     return states[:, :2], np.stack([unit(angle) for angle in states[:, 2]])

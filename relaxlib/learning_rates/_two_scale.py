@@ -3,6 +3,7 @@ r"""The two-scale control problem itself: its value function on a grid, and its 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -73,8 +74,9 @@ def two_scale_value(
     --------
     >>> from relaxlib.landscapes import lipschitz_double_well
     >>> grid = Grid.box((-2.2, -3.6), (2.2, 3.6), (111, 81))
-    >>> facts = {"gamma": 0.5, "temperature": 1 / 3, "epsilon": 0.2, "horizon": 4.0}
-    >>> value = two_scale_value(lipschitz_double_well(), grid, **facts)
+    >>> value = two_scale_value(
+    ...     lipschitz_double_well(), grid, gamma=0.5, temperature=1 / 3, epsilon=0.2, horizon=4.0
+    ... )
     >>> round(float(value.interpolate([-0.8, -0.8])), 2)
     -0.14
     """
@@ -82,28 +84,28 @@ def two_scale_value(
     _checks.kind("grid", grid, Grid)
     _checks.fits("landscape.dim", landscape.dim, "dimension of x", 1)
     _checks.fits("grid.dim", grid.dim, "dimension of (x, y)", 2)
-    gamma = _checks.positive("gamma", gamma)
-    temperature = _checks.positive("temperature", temperature)
-    epsilon, horizon = _checks.positive("epsilon", epsilon), _checks.positive("horizon", horizon)
+    gamma, temperature = _checks.positives(gamma=gamma, temperature=temperature)
+    epsilon, horizon = _checks.positives(epsilon=epsilon, horizon=horizon)
     low, high = control_interval(controls)
-    (x, y), (h, k) = grid.axes, grid.spacings
+    (x, y), (x_spacing, y_spacing) = grid.axes, grid.spacings
     between = int(np.ceil(horizon / (_SAVED * _FAST_STEP * min(epsilon, 0.5))))
     dt = horizon / (_SAVED * between)
     phi = landscape.value(y[:, None])[:, None] + (x - y[:, None]) ** 2 / (2.0 * gamma)
     rise = np.diff(phi, axis=0) / temperature
-    speed = dt * _HALF_ROOT * temperature / (epsilon * k * k)
+    speed = dt * _HALF_ROOT * temperature / (epsilon * y_spacing * y_spacing)
     up, down = np.zeros_like(phi), np.zeros_like(phi)
     up[:-1], down[1:] = speed * bernoulli(rise), speed * bernoulli(-rise)
     up[0], down[-1] = 2.0 * up[0], 2.0 * down[-1]  # end cells have half the volume
-    lower, inverse = _eliminate(up, down)
+    factors = _factors(up, down)
     current = np.tile(landscape.value(x[:, None]), (len(y), 1))
     values = np.empty((_SAVED + 1, *grid.shape))
     values[0] = current.T
+    slow = x_spacing, gamma, low, high
     for saved in range(1, _SAVED + 1):
-        _slow(current, x, y, dt / 2.0, h, gamma, low, high)
+        _transport(current, x, y, dt / 2.0, *slow)
         for left in reversed(range(between)):
-            _fast(current, up, down, lower, inverse)
-            _slow(current, x, y, dt if left else dt / 2.0, h, gamma, low, high)
+            _diffuse(current, up, *factors)
+            _transport(current, x, y, dt if left else dt / 2.0, *slow)
         values[saved] = current.T
     return ValueFunction(grid, np.linspace(0.0, horizon, _SAVED + 1), values)
 
@@ -152,35 +154,24 @@ def controlled_two_scale(
     Examples
     --------
     >>> from relaxlib.landscapes import lipschitz_double_well
-    >>> facts = {"gamma": 0.5, "temperature": 1 / 3, "epsilon": 0.1}
-    >>> right = lambda t, x, y: 1.0 if y[0] > x[0] else 0.0
-    >>> pair = controlled_two_scale(lipschitz_double_well(), right, **facts)
+    >>> f, right = lipschitz_double_well(), lambda t, x, y: 1.0 if y[0] > x[0] else 0.0
+    >>> pair = controlled_two_scale(f, right, gamma=0.5, temperature=1 / 3, epsilon=0.1)
     >>> pair.drift_at([[1.0, 0.0], [0.0, 1.0]])[:, 0].tolist()  # -u (x - y)/gamma
     [-0.0, 2.0]
     """
     free = two_scale(landscape, gamma=gamma, temperature=temperature, epsilon=epsilon)
-    n, grad, ends = landscape.dim, landscape.formula.grad, control_interval(controls)
+    n, ends, params = landscape.dim, control_interval(controls), free.params
     if isinstance(control, ValueFunction):
         _checks.fits("control.grid.dim", control.grid.dim, "twice landscape.dim", 2 * n)
         _checks.even_times("control.times", control.times)
         if control.times[0] != 0.0:
             start = f"{control.times[0]:g}"
             _checks.reject("control.times[0]", start, "times to go, from 0", "see two_scale_value")
-        drift, params = _by_table(grad), _table(free.params, control, ends)
+        drift, params = _by_table(landscape.formula.grad), _table(params, control, ends)
     else:
         _checks.function("control", control, "t, x and y, or a ValueFunction")
-        drift, params = (
-            _by_function(grad, compile_own("control", control, _CONTROL).py_func, n),
-            free.params,
-        )
-    return Diffusion(
-        drift=drift,
-        noise=free.noise,
-        dim=2 * n,
-        rank=n,
-        params=params,
-        temperature=free.temperature,
-    )
+        drift = _by_function(free.drift, compile_own("control", control, _CONTROL).py_func, n)
+    return replace(free, drift=drift, params=params)
 
 
 def control_interval(controls: ArrayLike) -> tuple[float, float]:
@@ -194,36 +185,29 @@ def control_interval(controls: ArrayLike) -> tuple[float, float]:
     return low, high
 
 
-@njit(cache=True, error_model="numpy")
-def _eliminate(up, down):
-    """Factors of I - rates along y, for every x: subdiagonal factor and inverse pivot."""
-    lower, inverse = np.zeros_like(up), np.empty_like(up)
-    for j in range(len(up)):
-        for i in range(up.shape[1]):
-            pivot = 1.0 + up[j, i] + down[j, i]
-            if j:
-                lower[j, i] = down[j, i] * inverse[j - 1, i]
-                pivot -= lower[j, i] * up[j - 1, i]
-            inverse[j, i] = 1.0 / pivot
+def _factors(up: np.ndarray, down: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Elimination of I - rates along y, for every x: subdiagonal factors and inverse pivots."""
+    lower, inverse = np.zeros_like(up), 1.0 / (1.0 + up + down)
+    for j in range(1, len(up)):
+        lower[j] = down[j] * inverse[j - 1]
+        inverse[j] = 1.0 / (1.0 + up[j] + down[j] - lower[j] * up[j - 1])
     return lower, inverse
 
 
 @njit(cache=True, error_model="numpy", fastmath=FASTMATH)
 def _solve(v, up, lower, inverse):
     """Solve (I - rates) w = v along y in place, all x side by side."""
-    last = len(v) - 1
-    for j in range(1, last + 1):
+    for j in range(1, len(v)):
         for i in range(v.shape[1]):
             v[j, i] += lower[j, i] * v[j - 1, i]
-    for i in range(v.shape[1]):
-        v[last, i] *= inverse[last, i]
-    for j in range(last - 1, -1, -1):
+    v[-1] *= inverse[-1]
+    for j in range(len(v) - 2, -1, -1):
         for i in range(v.shape[1]):
             v[j, i] = (v[j, i] + up[j, i] * v[j + 1, i]) * inverse[j, i]
 
 
 @njit(cache=True, error_model="numpy", fastmath=FASTMATH)
-def _fast(v, up, down, lower, inverse):
+def _diffuse(v, up, lower, inverse):
     """One step of the fast variable, v <- P((1/g - 1) P v - (1/g - 2) v) with P = (I - g dt A)^-1.
 
     That is the two-stage singly diagonal method, of second order for g = 1 - 1/sqrt 2.
@@ -238,94 +222,89 @@ def _fast(v, up, down, lower, inverse):
 
 
 @njit(cache=True, error_model="numpy")
-def _slow(v, x, y, dt, h, gamma, low, high):
-    """Transport in x at frozen y: Heun's method, each line with its own steps."""
+def _transport(v, x, y, dt, spacing, gamma, low, high):
+    """Motion in x at frozen y: Heun's method, each line with its own steps."""
     n = len(x)
-    rate, moved, second = np.empty(n), np.empty(n), np.empty(n)
+    rate, moved, bends = np.empty(n), np.empty(n), np.zeros(n)
     for j in range(len(y)):
         fastest = high * max(abs(y[j] - x[0]), abs(y[j] - x[n - 1])) / gamma
-        steps = max(1, int(np.ceil(fastest * dt / (_COURANT * h))))
+        steps = max(1, int(np.ceil(fastest * dt / (_COURANT * spacing))))
         tau, line = dt / steps, v[j]
         for _ in range(steps):
-            _rates(line, x, y[j], h, gamma, low, high, second, rate)
+            _slope_in_time(line, x, y[j], spacing, gamma, low, high, bends, rate)
             for i in range(n):
                 moved[i] = line[i] + tau * rate[i]
-            _rates(moved, x, y[j], h, gamma, low, high, second, rate)
+            _slope_in_time(moved, x, y[j], spacing, gamma, low, high, bends, rate)
             for i in range(n):
                 line[i] = 0.5 * (line[i] + moved[i] + tau * rate[i])
 
 
 @njit(cache=True, error_model="numpy", fastmath=FASTMATH)
-def _rates(line, x, y, h, gamma, low, high, second, rate):
-    """min over u of u (y - x)/gamma V_x, V_x by limited second-order upwind differences."""
+def _slope_in_time(line, x, y, spacing, gamma, low, high, bends, rate):
+    """min over u of u (y - x)/gamma V_x, V_x by limited second-order differences toward y."""
     n = len(x)
-    second[0] = second[n - 1] = 0.0
     for i in range(1, n - 1):
-        second[i] = line[i + 1] - 2.0 * line[i] + line[i - 1]
+        bends[i] = line[i + 1] - 2.0 * line[i] + line[i - 1]
+    rate[0] = rate[n - 1] = 0.0
     split = np.searchsorted(x, y)  # nodes before it look ahead, the others back
     for i in range(min(split, n - 1)):
-        bend = _smaller(second[i], second[i + 1])
-        change = (y - x[i]) / gamma * (line[i + 1] - line[i] - 0.5 * bend) / h
+        change = (y - x[i]) / gamma * _rise(line, bends, i, i + 1) / spacing
         rate[i] = min(low * change, high * change)
     for i in range(max(split, 1), n):
-        bend = _smaller(second[i], second[i - 1])
-        change = (y - x[i]) / gamma * (line[i] - line[i - 1] + 0.5 * bend) / h
+        change = (x[i] - y) / gamma * _rise(line, bends, i, i - 1) / spacing
         rate[i] = min(low * change, high * change)
-    if split == 0:
-        rate[0] = 0.0
-    if split >= n:
-        rate[n - 1] = 0.0
 
 
 @njit(inline="always")
-def _smaller(a, b):
-    """The smaller of two bends of one sign, else zero."""
-    return 0.0 if a * b <= 0.0 else (a if abs(a) < abs(b) else b)
+def _rise(line, bends, i, neighbor):
+    """Second-order difference to a neighbor, with the smaller of two bends of one sign, or none."""
+    a, b = bends[i], bends[neighbor]
+    bend = 0.0 if a * b <= 0.0 else (a if abs(a) < abs(b) else b)
+    return line[neighbor] - line[i] - 0.5 * bend
 
 
 @lru_cache(maxsize=64)
-def _by_function(grad: Callable, control: Callable, n: int) -> Callable:
-    grad, rate = compiled(grad), compiled(control)
+def _by_function(drift: Callable, control: Callable, n: int) -> Callable:
+    """The drift of the pair with the learning rate control(t, x, y)."""
+    plain, rate = compiled(drift), compiled(control)
 
-    def drift(state, t, params, out):
-        gamma, epsilon = params[0], params[1]
+    def steer(state, t, params, out):
+        plain(state, t, params, out)
         u = rate(t, state[:n], state[n:])
-        grad(state[n:], params[2:], out[n:])
         for i in range(n):
-            spring = (state[i] - state[n + i]) / gamma
-            out[i] = -u * spring
-            out[n + i] = (spring - out[n + i]) / epsilon
+            out[i] *= u
 
-    return drift
-
-
-def _table(params: np.ndarray, value: ValueFunction, controls: tuple[float, float]) -> np.ndarray:
-    """Parameters of `_by_table`: the system's, the axes of the table, then V_x."""
-    grid, times = value.grid, value.times
-    slopes = np.gradient(value.values, grid.spacings[0], axis=1)
-    starts = [axis[0] for axis in grid.axes]
-    head = [*params[:2], *controls, times[-1], len(times) - 1, *grid.shape, *starts]
-    return np.concatenate([[*head, *grid.spacings, len(params) - 2], params[2:], slopes.ravel()])
+    return steer
 
 
 @lru_cache(maxsize=64)
 def _by_table(grad: Callable) -> Callable:
+    """The drift of the pair with the better of two rates, by a table of V_x, see `_table`."""
     grad = compiled(grad)
 
-    def drift(state, t, params, out):
-        gamma, epsilon, low, high, horizon, count = params[0:6]
-        wide, deep, x0, y0, h, k, extra = params[6:13]
+    def steer(state, t, params, out):
+        gamma, epsilon, low, high, horizon, last = params[0:6]
+        columns, rows, x0, y0, x_step, y_step, count = params[6:13]
         grad(state[1:], params[13:], out[1:])
-        to_go = int(min(max((horizon - t) / horizon * count + 0.5, 0.0), count))
-        s = min(max((state[0] - x0) / h, 0.0), wide - 1.000001)
-        r = min(max((state[1] - y0) / k, 0.0), deep - 1.000001)
-        i, j, wide, deep = int(s), int(r), int(wide), int(deep)
-        place = 13 + int(extra) + (to_go * wide + i) * deep + j
-        s, r = s - i, r - j
+        to_go = int(min(max((horizon - t) / horizon * last + 0.5, 0.0), last))
+        along_x = min(max((state[0] - x0) / x_step, 0.0), columns - 1.000001)
+        along_y = min(max((state[1] - y0) / y_step, 0.0), rows - 1.000001)
+        i, j, columns, rows = int(along_x), int(along_y), int(columns), int(rows)
+        place = 13 + int(count) + (to_go * columns + i) * rows + j
+        s, r = along_x - i, along_y - j
         slope = (1 - s) * ((1 - r) * params[place] + r * params[place + 1])
-        slope += s * ((1 - r) * params[place + deep] + r * params[place + deep + 1])
+        slope += s * ((1 - r) * params[place + rows] + r * params[place + rows + 1])
         spring = (state[0] - state[1]) / gamma
         out[0] = -(high if spring * slope > 0.0 else low) * spring
         out[1] = (spring - out[1]) / epsilon
 
-    return drift
+    return steer
+
+
+def _table(params: np.ndarray, value: ValueFunction, controls: tuple[float, float]) -> np.ndarray:
+    """Parameters of `_by_table`: the system's, the axes of the table, the loss's, then V_x."""
+    grid, times = value.grid, value.times
+    slopes = np.gradient(value.values, grid.spacings[0], axis=1)
+    axes = [times[-1], len(times) - 1, *grid.shape, *grid.nodes[0], *grid.spacings]
+    head = [*params[:2], *controls, *axes, len(params) - 2]
+    return np.concatenate([head, params[2:], slopes.ravel()])

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit
@@ -67,11 +64,9 @@ def support_function(
     >>> round(support_function(quadratic(), 1.0, -1.0, gamma=0.5, temperature=0.5), 9)
     0.761993939
     """
-    pull = pull_of(landscape, gamma, temperature, controls)
+    velocities = Velocities(landscape, gamma, temperature, controls)
     position = _checks.point("x", x, landscape.dim)
-    direction = _checks.point("p", p, landscape.dim)
-    length = float(np.hypot.reduce(direction))  # where squares overflow, too
-    return length * pull(position, direction / length).speed if length else 0.0
+    return velocities.support(position, _checks.point("p", p, landscape.dim))
 
 
 def effective_hamiltonian(
@@ -96,9 +91,9 @@ def effective_hamiltonian(
     >>> round(effective_hamiltonian(quadratic(), 1.0, 1.0, gamma=0.5, temperature=0.5), 9)
     0.761993939
     """
-    opposite = -_checks.array("p", p)
-    facts = {"gamma": gamma, "temperature": temperature, "controls": controls}
-    return support_function(landscape, x, opposite, **facts)
+    velocities = Velocities(landscape, gamma, temperature, controls)
+    position = _checks.point("x", x, landscape.dim)
+    return velocities.support(position, -_checks.point("p", p, landscape.dim))
 
 
 def velocity_set(
@@ -124,75 +119,79 @@ def velocity_set(
     >>> [round(end, 8) for end in v]
     [-0.26681917, 0.32117246]
     """
-    pull = pull_of(landscape, gamma, temperature, controls)
+    velocities = Velocities(landscape, gamma, temperature, controls)
     on_the_line(landscape, "use support_function")
-    position = _checks.point("x", x, 1)
-    return -pull(position, np.array([-1.0])).speed, pull(position, np.array([1.0])).speed
+    position, ahead = _checks.point("x", x, 1), np.array([1.0])
+    return -velocities.support(position, -ahead), velocities.support(position, ahead)
 
 
-@dataclass(frozen=True, eq=False)
-class Pull:
-    """What a unit vector e draws from F(x): sigma(x, e), its maximizer, and its gradient in x."""
+class Velocities:
+    """The sets F(x) of a loss in one or two coordinates; its parameters are checked here, once."""
 
-    speed: float
-    velocity: np.ndarray
-    slope: np.ndarray
+    def __init__(
+        self, landscape: Landscape, gamma: float, temperature: float, controls: tuple[float, float]
+    ) -> None:
+        _checks.kind("landscape", landscape, Landscape)
+        self.landscape = landscape
+        self.gamma, self.temperature = _checks.positives(gamma=gamma, temperature=temperature)
+        self.rates = np.array(control_interval(controls))[::-1]  # ahead of x, and behind it
+        if landscape.dim > 2:
+            fix = "average along paths instead"
+            _checks.reject("landscape.dim", landscape.dim, "dim <= 2", fix)
 
+    def support(self, x: np.ndarray, p: np.ndarray) -> float:
+        """sigma(x, p), for a vector p of any length."""
+        length = float(np.hypot.reduce(p))  # where squares overflow, too
+        return length * float(self.pull(x, p / length)[0] @ (p / length)) if length else 0.0
 
-def pull_of(
-    landscape: Landscape, gamma: float, temperature: float, controls: tuple[float, float]
-) -> Callable[[np.ndarray, np.ndarray], Pull]:
-    """Check the parameters; return the function of position and unit vector."""
-    _checks.kind("landscape", landscape, Landscape)
-    gamma = _checks.positive("gamma", gamma)
-    temperature = _checks.positive("temperature", temperature)
-    rates = np.array(control_interval(controls))[::-1]  # on the half-line along e, and behind it
-    if landscape.dim > 2:
-        _checks.reject("landscape.dim", landscape.dim, "dim <= 2", "average along paths instead")
+    def pull(self, x: np.ndarray, e: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The velocity of F(x) farthest along a unit vector e, and the gradient of sigma in x."""
+        mass, first, second = self._half_moments(x, e)
+        spread = self.rates @ (second - np.outer(first @ e, first.sum(axis=0)))
+        by_law = spread / (self.gamma * self.temperature)
+        return self.rates @ first / self.gamma, (by_law - (self.rates @ mass) * e) / self.gamma
 
-    def pull(x: np.ndarray, e: np.ndarray) -> Pull:
-        mass, first, second = _half_moments(landscape, x, e, gamma, temperature)
-        velocity = rates @ first / gamma
-        by_law = rates @ (second - np.outer(first @ e, first.sum(axis=0))) / (gamma * temperature)
-        return Pull(float(velocity @ e), velocity, (by_law - (rates @ mass) * e) / gamma)
+    def _half_moments(self, x: np.ndarray, e: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Integrals of 1, v and v (v.e), v = y - x, over v.e > 0 and < 0: (2,), (2, d), (2, d)."""
+        along, across = self._window(x, e)
+        count, residual = _COARSEST[len(x) - 1], np.inf
+        while residual > _AGREEMENT and count < _FINEST:
+            count *= 2
+            _, _, v, weights = _half_line_rule(e, along, across, count)
+            weights = weights * np.exp(-self._excess(x, v))
+            shifts = (v @ e)[..., None]
+            parts = np.concatenate([np.ones_like(shifts), v, v * shifts], axis=-1)
+            parts *= weights[..., None]
+            fine, coarse = parts.sum(axis=(1, 2)), parts[:, ::2, ::2].sum(axis=(1, 2))
+            fine /= fine[:, 0].sum()
+            coarse /= max(coarse[:, 0].sum(), np.finfo(np.float64).tiny)
+            residual = np.abs(fine - coarse).max() / np.abs(fine).max()
+        if not residual <= _AGREEMENT:
+            raise ArithmeticError(
+                f"half-moments at x = {x.tolist()}: residual {residual:.1e} > {_AGREEMENT:g}; the "
+                "loss is too rough or narrow there: mend it, or raise gamma or temperature"
+            )
+        return fine[:, 0], fine[:, 1 : 1 + len(x)], fine[:, 1 + len(x) :]
 
-    return pull
+    def _window(self, x: np.ndarray, e: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where the law has weight: distances along e on both sides (2, 2), and across it (2,)."""
+        reach = float(self.landscape.reach(x, gamma=self.gamma, excess=_CUTOFF * self.temperature))
+        along, across = np.array([[0.0, reach]] * 2), (len(x) - 1) * np.array([-reach, reach])
+        size, smaller = np.inf, reach
+        while smaller < 0.7 * size:
+            size = smaller
+            z, w, v, _ = _half_line_rule(e, along, across, _COARSEST[len(x) - 1])
+            low = self._excess(x, v) < _CUTOFF
+            for half in np.flatnonzero(low.any(axis=(1, 2))):
+                along[half] = _around(np.abs(z[half]), low[half].any(axis=1), along[half, 0])
+            across = _around(w, low.any(axis=(0, 1)), across[0])
+            smaller = np.ptp(across) + sum(np.ptp(along[low.any(axis=(1, 2))], axis=1))
+        return along, across
 
-
-def _half_moments(
-    landscape: Landscape, x: np.ndarray, e: np.ndarray, gamma: float, temperature: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Integrals of 1, v and v (v.e), v = y - x, over v.e > 0 and v.e < 0: (2,), (2, d), (2, d)."""
-    reach = float(landscape.reach(x, gamma=gamma, excess=_CUTOFF * temperature))
-    along, across = np.array([[0.0, reach]] * 2), (len(x) - 1) * np.array([-reach, reach])
-    count = _COARSEST[len(x) - 1]
-    size, smaller = np.inf, reach
-    while smaller < 0.7 * size:  # fit the window to the law
-        size = smaller
-        z, w, v, _ = _half_line_rule(e, along, across, count)
-        low = _excess(landscape, x, v, gamma, temperature) < _CUTOFF
-        for half in np.flatnonzero(low.any(axis=(1, 2))):
-            along[half] = _around(np.abs(z[half]), low[half].any(axis=1), along[half, 0])
-        across = _around(w, low.any(axis=(0, 1)), across[0])
-        smaller = np.ptp(across) + sum(np.ptp(along[low.any(axis=(1, 2))], axis=1))
-    residual = np.inf
-    while residual > _AGREEMENT and count < _FINEST:
-        count *= 2
-        _, _, v, weights = _half_line_rule(e, along, across, count)
-        weights = weights * np.exp(-_excess(landscape, x, v, gamma, temperature))
-        shifts = (v @ e)[..., None]
-        parts = np.concatenate([np.ones_like(shifts), v, v * shifts], axis=-1)
-        parts *= weights[..., None]
-        fine, coarse = parts.sum(axis=(1, 2)), parts[:, ::2, ::2].sum(axis=(1, 2))
-        fine /= fine[:, 0].sum()
-        coarse /= max(coarse[:, 0].sum(), np.finfo(np.float64).tiny)
-        residual = np.abs(fine - coarse).max() / np.abs(fine).max()
-    if not residual <= _AGREEMENT:
-        raise ArithmeticError(
-            f"half-moments at x = {x.tolist()}: residual {residual:.1e} > {_AGREEMENT:g}; the loss "
-            "is too rough or narrow there: mend it, or raise gamma or temperature"
-        )
-    return fine[:, 0], fine[:, 1 : 1 + len(x)], fine[:, 1 + len(x) :]
+    def _excess(self, x: np.ndarray, v: np.ndarray) -> np.ndarray:
+        """(Phi - min Phi)/T at y = x + v, for the potential Phi of the fast variable."""
+        phi = self.landscape.value(x + v) + (v**2).sum(axis=-1) / (2.0 * self.gamma)
+        return (phi - phi.min()) / self.temperature
 
 
 def _half_line_rule(
@@ -211,24 +210,16 @@ def _half_line_rule(
     v = z[:, :, None, None] * e
     w = np.zeros(1)
     if len(e) == 2:
-        w = np.linspace(*across, count // 2 + 1)
+        w = np.linspace(across[0], across[1], count // 2 + 1)
         v = v + w[:, None] * np.array([-e[1], e[0]])
     return z, w, v, weights[:, :, None]
 
 
-def _around(nodes: np.ndarray, low: np.ndarray, start: float) -> np.ndarray:
+def _around(nodes: np.ndarray, low: np.ndarray | np.bool, start: float) -> np.ndarray:
     """The interval between the neighbors of the low nodes; it may begin at ``start``."""
     first, last = np.flatnonzero(low)[[0, -1]]
     lower = nodes[first - 1] if first > 0 else start
     return np.array([lower, nodes[min(last + 1, len(nodes) - 1)]])
-
-
-def _excess(
-    landscape: Landscape, x: np.ndarray, v: np.ndarray, gamma: float, temperature: float
-) -> np.ndarray:
-    """(Phi - min Phi)/T at y = x + v, for the potential Phi of the fast variable."""
-    phi = landscape.value(x + v) + (v**2).sum(axis=-1) / (2.0 * gamma)
-    return (phi - phi.min()) / temperature
 
 
 def on_the_line(landscape: Landscape, fix: str) -> None:

@@ -1,13 +1,14 @@
 """Gaussian convolution in logarithms: the sums behind local entropy on a grid.
 
-The kernel factorizes over tiles. Between an output i of tile t and an input j of block b, both
+The kernel factorizes over tiles. Between an output i of a tile and an input j of a block, both
 ``size`` nodes long and D nodes apart,
 
-    (i - j)^2 = D^2 + (2 D r + r^2),    r = offset of i in t - offset of j in b,
+    (i - j)^2 = D^2 + (2 D r + r^2),    r = offset of i in its tile - offset of j in its block,
 
-so that one exponential per input, one per relevant pair (t, b) and a table over (D, r) turn the sum
-into multiplications. A pair is relevant when it may hold a term above exp(-CUTOFF) times the term
-of one fixed input: a difference of two exponents is linear in i, so both ends of the tile decide.
+so that one exponential per input, one per relevant pair of tile and block and a table over (D, r)
+turn the sum into multiplications. A pair is relevant when it may hold a term above exp(-CUTOFF)
+times the term of one fixed input: a difference of two exponents is linear in i, so both ends of the
+tile decide.
 """
 
 from __future__ import annotations
@@ -53,12 +54,11 @@ def log_convolve(exponents: np.ndarray, axis: int, width: float) -> np.ndarray:
     rows = lines.reshape(-1, lines.shape[-1])
     size = 8 * 2 ** min(3, round(math.log2(max(2.0, width) / 2)))
     blocks = -(-rows.shape[1] // size)
-    inverse = 0.5 / width**2
-    padded = np.empty((len(rows), blocks * size))
+    inverse, out = 0.5 / width**2, np.empty(rows.shape)
+    padded = np.empty((len(rows), blocks * size))  # numpy takes huge pages, numba would not
     weights = np.empty_like(padded)
     floors, places = np.empty((2, len(rows), blocks))
     _weigh(rows, padded, weights, floors, places)
-    out = np.empty(rows.shape)
     table = _table(size, blocks, inverse)
     _convolve(padded, weights, floors, places, floors.min(axis=1), inverse, table, out)
     out += 0.5 * math.log(2 * math.pi * width**2)
@@ -78,111 +78,104 @@ def _weigh(rows, padded, weights, floors, places):
     """Per block: the exponents with half weights at the ends, their minimum, exp(minimum - a)."""
     last, blocks = rows.shape[1] - 1, floors.shape[1]
     size = padded.shape[1] // blocks
-    total = floors.size
-    chunk = max(1, _CHUNK // size)
-    for first in prange(-(-total // chunk)):
-        for flat in range(first * chunk, min(total, (first + 1) * chunk)):
-            k, b = divmod(flat, blocks)
-            lowest = b * size
-            for j in range(b * size, (b + 1) * size):
-                padded[k, j] = rows[k, j] if j <= last else np.inf
-                if j == 0 or j == last:
-                    padded[k, j] += math.log(2.0)
-                if padded[k, j] < padded[k, lowest]:
-                    lowest = j
-            floors[k, b], places[k, b] = padded[k, lowest], lowest
-            for j in range(b * size, (b + 1) * size):
-                weights[k, j] = math.exp(padded[k, lowest] - padded[k, j])
+    for flat in prange(floors.size):
+        row, block = divmod(np.int64(flat), blocks)  # prange counts without a sign
+        lowest = block * size
+        for j in range(block * size, (block + 1) * size):
+            padded[row, j] = rows[row, j] if j <= last else np.inf
+            if j == 0 or j == last:
+                padded[row, j] += math.log(2.0)
+            if padded[row, j] < padded[row, lowest]:
+                lowest = j
+        floors[row, block], places[row, block] = padded[row, lowest], lowest
+        for j in range(block * size, (block + 1) * size):
+            weights[row, j] = math.exp(padded[row, lowest] - padded[row, j])
 
 
 @njit(cache=True, fastmath=FASTMATH, parallel=True)
 def _convolve(padded, weights, floors, places, lowest, inverse, table, out):
-    blocks = floors.shape[1]
+    """Fill ``out`` with the sums, tile by tile of every row."""
+    blocks, center = floors.shape[1], table.shape[0] // 2
     size = padded.shape[1] // blocks
-    total = floors.size
-    chunk = max(1, _CHUNK // size)
+    total, chunk = floors.size, max(1, _CHUNK // size)
     for first in prange(-(-total // chunk)):
         sums = np.empty(size)
         relevant = np.empty(blocks, np.int64)
         for flat in range(first * chunk, min(total, (first + 1) * chunk)):
-            k, t = divmod(flat, blocks)
-            outputs = out[k, t * size : (t + 1) * size]
+            row, tile = divmod(flat, blocks)
+            outputs = out[row, tile * size : (tile + 1) * size]
             count, level, safe = _relevant_blocks(
-                t, size, floors[k], places[k], lowest[k], inverse, table.shape[0] // 2, relevant
+                tile, size, floors[row], places[row], lowest[row], inverse, center, relevant
             )
             if safe:
                 sums[:] = 0.0
-                for b in relevant[:count]:
-                    shift = float((t - b) * size)
-                    scale = math.exp(level - floors[k, b] - inverse * shift * shift)
-                    block = weights[k, b * size : (b + 1) * size]
-                    _add_block(sums, scale, block, table[table.shape[0] // 2 + t - b])
-                for r in range(len(outputs)):
-                    outputs[r] = level - math.log(sums[r])
+                for block in relevant[:count]:
+                    shift = float((tile - block) * size)
+                    scale = math.exp(level - floors[row, block] - inverse * shift * shift)
+                    inputs = weights[row, block * size : (block + 1) * size]
+                    _add_block(sums, scale, inputs, table[center + tile - block])
+                for i in range(len(outputs)):
+                    outputs[i] = level - math.log(sums[i])
             else:
-                for r in range(len(outputs)):
-                    node = t * size + r
-                    outputs[r] = _one_by_one(node, padded[k], relevant[:count], size, inverse)
+                _one_by_one(outputs, tile * size, padded[row], relevant[:count], size, inverse)
 
 
 @njit(cache=True, fastmath=FASTMATH)
-def _relevant_blocks(t, size, floors, places, lowest, inverse, farthest, relevant):
+def _relevant_blocks(tile, size, floors, places, lowest, inverse, farthest, relevant):
     """List the relevant blocks; also the level to sum at, and whether the table holds them all."""
-    first, last = t * size, (t + 1) * size - 1
+    first, last = tile * size, (tile + 1) * size - 1
     center = 0.5 * (first + last)
-    height = floors[t] + inverse * size * size - lowest + _CUTOFF
+    height = floors[tile] + inverse * size * size - lowest + _CUTOFF
     span = int(math.sqrt(height / inverse)) // size + 2
-    near, far = max(0, t - span), min(len(floors), t + span + 1)
-    level, star = np.inf, t
-    for b in range(near, far):
-        at_center = floors[b] + inverse * (center - places[b]) ** 2
+    near, far = max(0, tile - span), min(len(floors), tile + span + 1)
+    level, star = np.inf, tile
+    for block in range(near, far):
+        at_center = floors[block] + inverse * (center - places[block]) ** 2
         if at_center < level:
-            level, star = at_center, b
+            level, star = at_center, block
     at_first = floors[star] + inverse * (first - places[star]) ** 2 + _CUTOFF
     at_last = floors[star] + inverse * (last - places[star]) ** 2 + _CUTOFF
     count, safe = 0, True
-    for b in range(near, far):
-        gap = max(0, abs(t - b) - 1) * size + min(1, abs(t - b))  # from the tile's nearer end
-        wide = abs(t - b) * size  # from its other end
-        from_first, from_last = (gap, wide) if b < t else (wide, gap)
-        if b == t:
-            from_first = from_last = 0
-        if (
-            floors[b] + inverse * from_first * from_first < at_first
-            or floors[b] + inverse * from_last * from_last < at_last
-        ):
-            relevant[count] = b
+    for block in range(near, far):
+        apart = abs(tile - block)
+        gap = max(0, apart - 1) * size + min(1, apart)  # from the tile's nearer end
+        wide = apart * size  # from its other end
+        from_first, from_last = (gap, wide) if block < tile else (wide, gap)
+        near_first = floors[block] + inverse * from_first * from_first < at_first
+        near_last = floors[block] + inverse * from_last * from_last < at_last
+        if near_first or near_last:
+            relevant[count] = block
             count += 1
-            safe = safe and abs(t - b) <= farthest
+            safe = safe and apart <= farthest
     return count, level, safe
 
 
 @njit(cache=True, fastmath=FASTMATH)
-def _add_block(sums, scale, block, table):
-    """Add scale * block[q] * table[size - 1 + r - q] to sums[r], eight inputs q at a time."""
+def _add_block(sums, scale, inputs, table):
+    """Add scale * inputs[j] * table[size - 1 + i - j] to sums[i], eight inputs j at a time."""
     size = len(sums)
-    for q in range(0, size, 8):
-        a, b, c, d = block[q], block[q + 1], block[q + 2], block[q + 3]
-        e, f, g, h = block[q + 4], block[q + 5], block[q + 6], block[q + 7]
-        row = table[size - 8 - q : 2 * size - 1 - q]
-        for r in range(size):
-            sums[r] += scale * (
-                ((a * row[r + 7] + b * row[r + 6]) + (c * row[r + 5] + d * row[r + 4]))
-                + ((e * row[r + 3] + f * row[r + 2]) + (g * row[r + 1] + h * row[r]))
+    for j in range(0, size, 8):
+        w0, w1, w2, w3 = inputs[j], inputs[j + 1], inputs[j + 2], inputs[j + 3]
+        w4, w5, w6, w7 = inputs[j + 4], inputs[j + 5], inputs[j + 6], inputs[j + 7]
+        row = table[size - 8 - j : 2 * size - 1 - j]
+        for i in range(size):
+            sums[i] += scale * (
+                ((w0 * row[i + 7] + w1 * row[i + 6]) + (w2 * row[i + 5] + w3 * row[i + 4]))
+                + ((w4 * row[i + 3] + w5 * row[i + 2]) + (w6 * row[i + 1] + w7 * row[i]))
             )
 
 
 @njit(cache=True, fastmath=FASTMATH)
-def _one_by_one(i, exponents, relevant, size, inverse):
-    """The sum for one output with one exponential per term: slow, and safe at any distance."""
-    level = np.inf
-    for b in relevant:
-        for j in range(b * size, (b + 1) * size):
-            level = min(level, exponents[j] + inverse * float(i - j) ** 2)
-    total = 0.0
-    for b in relevant:
-        for j in range(b * size, (b + 1) * size):
-            drop = exponents[j] + inverse * float(i - j) ** 2 - level
-            if drop < _CUTOFF:
-                total += math.exp(-drop)
-    return level - math.log(total)
+def _one_by_one(outputs, first, exponents, relevant, size, inverse):
+    """Fill the outputs of a tile with one exponential per term: slow, and safe at any distance."""
+    for i in range(len(outputs)):
+        level, total = np.inf, 0.0
+        for block in relevant:
+            for j in range(block * size, (block + 1) * size):
+                level = min(level, exponents[j] + inverse * float(first + i - j) ** 2)
+        for block in relevant:
+            for j in range(block * size, (block + 1) * size):
+                drop = exponents[j] + inverse * float(first + i - j) ** 2 - level
+                if drop < _CUTOFF:
+                    total += math.exp(-drop)
+        outputs[i] = level - math.log(total)

@@ -17,55 +17,46 @@ _EPS = np.finfo(np.float64).eps
 _SCANNED = (512, 48, 24)  # intervals per axis, by dimension: to find the window,
 _COARSEST = (512, 64, 48)  # in the first rule,
 _FINEST = (2**20, 2**10, 3 * 2**6)  # and in the last one before giving up
-_TOGETHER = (64, 4, 1)  # points that one thread takes
 _ROUNDS = 60  # of scanning
 _TAIL = 12.0  # half-width of the window of a Gaussian average in standard deviations
 
 
 @njit(cache=True, parallel=True, error_model="numpy")
-def gibbs_integrals(
-    points, reaches, params, gamma, temperature, value, lowest, log_mass, mean, cov
-):
+def gibbs_integrals(points, reaches, params, gamma, temperature, value):
     """Integrals of exp(-Phi/T), Phi(y) = f(y) + |x-y|^2/(2 gamma), for every point x.
 
-    Fills ``lowest`` (n,), about the minimum of Phi; ``log_mass`` (n,), the logarithm of the
-    integral of exp((lowest - Phi)/T); ``mean`` (n, d) and ``cov`` (n, d, d) of the law. The first
-    window around a point has half-width ``reaches`` (n,). Returns the residuals (n,): the
-    difference between the last two rules over what `TOLERANCE` and rounding allow.
+    Returns about the minima of Phi, ``lowest`` (n,); ``log_mass`` (n,), the logarithms of the
+    integrals of exp((lowest - Phi)/T); mean (n, d) and covariance (n, d, d) of the law; and the
+    residuals (n,): the difference between the last two rules over what `TOLERANCE` and rounding
+    allow. The first window around a point has half-width ``reaches`` (n,).
     """
-    total, dim = points.shape
-    residuals = np.full(total, np.inf)
-    chunk = _TOGETHER[dim - 1]
-    for first in prange(-(-total // chunk)):
-        for k in range(first * chunk, min(total, (first + 1) * chunk)):
-            x = points[k]
-            lower, upper = x - reaches[k], x + reaches[k]
-            lowest[k] = _find_window(x, lower, upper, params, gamma, temperature, value)
-            intervals = _COARSEST[dim - 1]
-            while math.isfinite(lowest[k]) and intervals <= _FINEST[dim - 1] and residuals[k] > 1.0:
-                lowest[k], log_mass[k], residuals[k] = _gibbs_rule(
-                    x, lower, upper, intervals, params, gamma, temperature, value, lowest[k],
-                    mean[k], cov[k],
-                )  # fmt: skip
-                intervals *= 2
-    return residuals
+    count, dim = points.shape
+    lowest, log_mass, residuals = np.empty(count), np.empty(count), np.full(count, np.inf)
+    mean, cov = np.empty((count, dim)), np.empty((count, dim, dim))
+    for k in prange(count):
+        lower, upper = points[k] - reaches[k], points[k] + reaches[k]
+        lowest[k] = _find_window(points[k], lower, upper, params, gamma, temperature, value)
+        intervals = _COARSEST[dim - 1]
+        while math.isfinite(lowest[k]) and intervals <= _FINEST[dim - 1] and residuals[k] > 1.0:
+            lowest[k], log_mass[k], residuals[k] = _gibbs_rule(
+                points[k], lower, upper, intervals, params, gamma, temperature, value, lowest[k],
+                mean[k], cov[k],
+            )  # fmt: skip
+            intervals *= 2
+    return lowest, log_mass, mean, cov, residuals
 
 
 @njit(cache=True, parallel=True, error_model="numpy")
-def gaussian_averages(points, deviation, params, value, averages):
-    """Fill ``averages`` (n,) with E f(x + deviation Z), Z normal; return residuals (n,)."""
-    total, dim = points.shape
-    residuals = np.full(total, np.inf)
-    chunk = _TOGETHER[dim - 1]
-    for first in prange(-(-total // chunk)):
-        for k in range(first * chunk, min(total, (first + 1) * chunk)):
-            intervals = _COARSEST[dim - 1]
-            while intervals <= _FINEST[dim - 1] and residuals[k] > 1.0:
-                averages[k], residuals[k] = _gaussian_rule(
-                    points[k], deviation, intervals, params, value
-                )
-                intervals *= 2
-    return residuals
+def gaussian_averages(points, deviation, params, value):
+    """The averages E f(x + deviation Z), Z normal, at points x (n, d), and their residuals (n,)."""
+    count, dim = points.shape
+    means, residuals = np.empty(count), np.full(count, np.inf)
+    for k in prange(count):
+        intervals = _COARSEST[dim - 1]
+        while intervals <= _FINEST[dim - 1] and residuals[k] > 1.0:
+            means[k], residuals[k] = _gaussian_rule(points[k], deviation, intervals, params, value)
+            intervals *= 2
+    return means, residuals
 
 
 @njit(cache=True, error_model="numpy")
@@ -98,29 +89,22 @@ def _find_window(x, lower, upper, params, gamma, temperature, value):
     phi, y = np.empty((intervals + 1) ** dim), np.empty(dim)
     first, last = np.empty(dim, np.int64), np.empty(dim, np.int64)
     for _ in range(_ROUNDS):
-        lowest = np.inf
         for flat in range(len(phi)):
             _place(flat, intervals, lower, upper, y)
             phi[flat] = _potential(x, y, params, gamma, value)
-            if phi[flat] < lowest or math.isnan(phi[flat]):
-                lowest = phi[flat]
+        lowest = phi.min()
         if not math.isfinite(lowest):
             return np.nan
         _box_of_low_nodes(phi, lowest + CUTOFF * temperature, intervals, first, last)
-        grown = shrunk = False
-        for axis in range(dim):
-            grown = grown or first[axis] == 0 or last[axis] == intervals
-            shrunk = shrunk or last[axis] - first[axis] + 2 < 0.7 * intervals
-        if not (grown or shrunk):
+        width, at_lower, at_upper = upper - lower, first == 0, last == intervals
+        if np.any(at_lower) or np.any(at_upper):
+            lower -= 0.25 * width * at_lower
+            upper += 0.25 * width * at_upper
+        elif np.any(last - first + 2 < 0.7 * intervals):
+            upper[:] = lower + width * ((last + 1) / intervals)
+            lower += width * ((first - 1) / intervals)
+        else:
             return lowest
-        for axis in range(dim):
-            width = upper[axis] - lower[axis]
-            if grown:
-                lower[axis] -= 0.25 * width if first[axis] == 0 else 0.0
-                upper[axis] += 0.25 * width if last[axis] == intervals else 0.0
-            else:
-                upper[axis] = lower[axis] + width * ((last[axis] + 1) / intervals)
-                lower[axis] += width * ((first[axis] - 1) / intervals)
     return np.nan
 
 
@@ -183,20 +167,18 @@ def _gibbs_rule(x, lower, upper, intervals, params, gamma, temperature, value, l
                 for b in range(a + 1):
                     square[row, a, b] += weight * (y[a] - middle[a]) * (y[b] - middle[b])
     change = abs(math.log(mass[0] / (mass[1] * 2.0**dim)))
-    rounding, volume = abs(lowest) / temperature, 1.0
+    rounding, radius = abs(lowest) / temperature, (upper - lower) / 2.0
     for a in range(dim):
-        radius = (upper[a] - lower[a]) / 2.0
-        volume *= 2.0 * radius / intervals
-        rounding += (abs(middle[a]) + radius) / radius
+        rounding += (abs(middle[a]) + radius[a]) / radius[a]
         mean[a] = moment[0, a] / mass[0]
-        change = max(change, abs(mean[a] - moment[1, a] / mass[1]) / radius)
+        change = max(change, abs(mean[a] - moment[1, a] / mass[1]) / radius[a])
         for b in range(a + 1):
             coarse = square[1, a, b] / mass[1] - moment[1, a] * moment[1, b] / mass[1] ** 2
             cov[a, b] = cov[b, a] = square[0, a, b] / mass[0] - mean[a] * mean[b]
-            size = radius * (upper[b] - lower[b]) / 2.0
-            change = max(change, abs(cov[a, b] - coarse) / size)
+            change = max(change, abs(cov[a, b] - coarse) / (radius[a] * radius[b]))
     mean += middle
-    return lowest, math.log(mass[0] * volume), change / (TOLERANCE + 100.0 * _EPS * rounding)
+    log_mass = math.log(mass[0] * np.prod(2.0 * radius / intervals))
+    return lowest, log_mass, change / (TOLERANCE + 100.0 * _EPS * rounding)
 
 
 @njit(cache=True, error_model="numpy")

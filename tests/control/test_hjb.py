@@ -4,11 +4,9 @@ import numpy as np
 import pytest
 
 from relaxlib.control import cole_hopf, solve_hjb
-from relaxlib.control._hjb import _Bellman
 from relaxlib.diffusions import Diffusion, langevin, ornstein_uhlenbeck
 from relaxlib.grid import Grid
 from relaxlib.landscapes import double_well, quadratic
-from relaxlib.operators import kolmogorov
 
 LINE = Grid.box(-6, 6, 241)
 X = LINE.axes[0]
@@ -110,20 +108,27 @@ def test_two_dimensions_agree_with_the_line_when_the_axes_are_independent():
     assert np.abs(value.values - sums).max() < 1e-8
 
 
-def test_every_policy_is_a_markov_chain():
-    chain = kolmogorov(langevin(quadratic(), temperature=0.01), LINE)
-    bellman = _Bellman([chain], np.inf)
-    policy, effort = bellman._best(40 * np.sin(3 * X), np.zeros((1, 241)))
-    rates = policy.toarray()
-    assert (rates - np.diag(np.diag(rates))).min() >= -1e-10
-    assert np.abs(rates.sum(axis=1)).max() < 1e-9
-    assert effort.max() > 1.0
+@pytest.mark.parametrize("push", [0.0, 0.5, np.inf])
+@pytest.mark.parametrize("temperature", [0.01, 1.0])
+def test_every_policy_is_a_markov_chain(temperature, push):
+    """A step of a chain keeps constants and order, wherever the terminal cost is raised."""
+    bowl = langevin(quadratic(), temperature=temperature)
+    how = {"horizon": 0.1, "steps": 1, "push": push}
+    terminal = 40 * np.sin(3 * X)
+    value = solve_hjb(bowl, LINE, terminal, **how).values[0]
+    assert np.abs(solve_hjb(bowl, LINE, terminal + 7, **how).values[0] - 7 - value).max() < 1e-9
+    for node in range(0, 241, 8):
+        bump = 1e-3 * (np.arange(241) == node)
+        raised = solve_hjb(bowl, LINE, terminal + bump, **how).values[0] - value
+        assert raised.min() >= -1e-10
+        assert raised.max() <= 1e-3 + 1e-10
 
 
-def test_policies_that_do_not_settle_say_so(monkeypatch):
-    monkeypatch.setattr("relaxlib.control._hjb._IMPROVEMENTS", 1)
+def test_policies_that_do_not_settle_say_so():
+    still = ornstein_uhlenbeck(0.0, 1.0, temperature=0.0)
+    rough = 1e3 * np.random.default_rng(0).random(241)
     with pytest.raises(ArithmeticError, match="policy iteration: the value still changes by"):
-        solve_hjb(BOWL, LINE, X**2, horizon=1.0, steps=2, push=np.inf)
+        solve_hjb(still, LINE, rough, horizon=1e3, steps=1, push=1.0)
 
 
 @pytest.mark.parametrize(
