@@ -31,7 +31,7 @@ through its paths or through its operator.
 
 Each is entered by its own door: what its ``__all__`` names is public, every name has one door, and
 files that begin with an underscore belong to their package alone. Underneath, ``_lanes`` is the
-compiled engine of paths and ``_checks`` words the errors.
+compiled engine of paths, ``_checks`` words the errors and ``_files`` replaces files at once.
 """
 
 __version__ = "0.6.0"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
 def reject(name: str, value: object, condition: str, fix: str) -> NoReturn:
@@ -57,11 +58,24 @@ def positive(name: str, value: float, fix: str = "pass a positive number") -> fl
     return scalar
 
 
+def positives(**values: float) -> list[float]:
+    """Return positive numbers, given by name, as floats."""
+    return [positive(name, value) for name, value in values.items()]
+
+
 def nonnegative(name: str, value: float, fix: str = "pass zero or a positive number") -> float:
     """Return ``value`` as a float, or reject it unless 0 <= value < inf."""
     scalar = number(name, value)
     if not 0.0 <= scalar < np.inf:
         reject(name, f"{scalar:g}", f"0 <= {name} < inf", fix)
+    return scalar
+
+
+def fraction(name: str, value: float, fix: str = "pass a fraction") -> float:
+    """Return ``value`` as a float, or reject it unless 0 <= value < 1."""
+    scalar = number(name, value, fix)
+    if not 0.0 <= scalar < 1.0:
+        reject(name, value, f"0 <= {name} < 1", fix)
     return scalar
 
 
@@ -120,7 +134,7 @@ def points(name: str, x: object, dim: int) -> tuple[np.ndarray, tuple[int, ...]]
     return np.ascontiguousarray(found.reshape(-1, dim)), found.shape[:-1]
 
 
-def starts(name: str, x: object, dim: int, paths: int | None) -> np.ndarray:
+def starts(name: str, x: ArrayLike, dim: int, paths: int | None) -> np.ndarray:
     """Return the starts (n, dim) of n paths, given one for all of them or one for each."""
     found, leading = points(name, x, dim)
     if len(leading) > 1 or not len(found):
@@ -162,12 +176,10 @@ def finite(name: str, values: np.ndarray) -> None:
         reject(place, values[first], "finite entries", f"mend {bad.sum()} of them")
 
 
-def values_on(shape: tuple[int, ...], values: object, name: str = "values") -> np.ndarray:
+def values_on(expected: tuple[int, ...], values: object, name: str = "values") -> np.ndarray:
     """Return finite values on the nodes of a grid as a contiguous float64 array of its shape."""
     found = np.ascontiguousarray(array(name, values, "for a function f pass grid.sample(f)"))
-    if found.shape != shape:
-        fix = f"reshape {name}, or compute it on this grid"
-        reject(f"{name}.shape", found.shape, f"{name}.shape = {shape}", fix)
+    shape(name, found, expected, f"reshape {name}, or compute it on this grid")
     finite(name, found)
     return found
 
@@ -191,14 +203,13 @@ def density_on(volumes: np.ndarray, values: object, name: str, owner: str) -> np
 
 
 def mask(
-    name: str, values: object, shape: tuple[int, ...], need: str = "a boolean array"
+    name: str, values: object, expected: tuple[int, ...], need: str = "a boolean array"
 ) -> np.ndarray:
     """Return a contiguous boolean array of the shape of a grid."""
     found = np.ascontiguousarray(values)
     if found.dtype != np.bool_:
         reject(name, shown(values), need, "compare values with a level")
-    if found.shape != shape:
-        reject(f"{name}.shape", found.shape, f"{name}.shape = {shape}", "reshape it")
+    shape(name, found, expected)
     return found
 
 
@@ -264,7 +275,7 @@ def corners(lower: object, upper: object) -> tuple[np.ndarray, np.ndarray]:
     return first, last
 
 
-def box(name: str, value: object) -> tuple[np.ndarray, np.ndarray]:
+def box(name: str, value: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return the corners (d,) of a finite box, given as a pair (lower, upper)."""
     try:
         lower, upper = value
@@ -301,6 +312,5 @@ def symmetric(name: str, matrix: np.ndarray) -> None:
     finite(name, matrix)
     gap = np.abs(matrix - matrix.T).max()
     if gap > 1e-12 * np.abs(matrix).max():
-        reject(
-            f"|{name} - {name}^T|", f"{gap:g}", f"{name} symmetric", "average it with its transpose"
-        )
+        fix = "average it with its transpose"
+        reject(f"|{name} - {name}^T|", f"{gap:g}", f"{name} symmetric", fix)

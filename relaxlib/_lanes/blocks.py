@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numba import cfunc, float64, njit, void
-from numba.np.unsafe.ndarray import to_fixed_tuple
+from numba.np.unsafe.ndarray import to_fixed_tuple  # numba passes its first argument
 
-from relaxlib._lanes.compilation import FASTMATH, OPTIONS
+from relaxlib._lanes.compilation import FORMULA, OPTIONS
 from relaxlib._lanes.streams import LANES
 
 DRIFT = void(float64[:, ::1], float64, float64[::1], float64[:, ::1])
@@ -36,7 +37,7 @@ def unpack(blocks: np.ndarray, count: int) -> np.ndarray:
 
 
 @lru_cache(maxsize=64)
-def compile_block(point: Callable, signature: object, dim: int, count: int) -> Callable:
+def compile_block(point: Callable, signature: Any, dim: int, count: int) -> Any:
     """A point formula point(x, t, params, out) as a cfunc that works on a block of lanes.
 
     It sees each lane in place; where a block outgrows the nearest cache, as a copy in one piece.
@@ -58,23 +59,23 @@ def compile_block(point: Callable, signature: object, dim: int, count: int) -> C
 
 
 def _compile(
-    point: Callable, signature: object, dim: int, count: int, in_memory: bool, counted: bool
-) -> Callable:
+    point: Callable, signature: Any, dim: int, count: int, in_memory: bool, counted: bool
+) -> Any:
     # Without the counting of references that allocation needs, LLVM vectorizes over the lanes.
-    options = {"error_model": "numpy", "fastmath": FASTMATH}
-    at_point = njit(**options, _nrt=counted)(point)
+    options = FORMULA | {"_nrt": counted}
+    at_point = njit(**options)(point)
 
     def in_place(x, t, params, out):
         if len(x) != dim or len(out) != dim:  # never; now the compiler knows the lengths
             return
-        fixed = params if in_memory else to_fixed_tuple(params, count)
+        fixed = params if in_memory else to_fixed_tuple(params, count)  # type: ignore[call-arg]
         for lane in range(LANES):
             at_point(x[:, lane], t, fixed, out[..., lane])
 
     def by_tiles(x, t, params, out):
         if len(x) != dim or len(out) != dim:
             return
-        fixed = params if in_memory else to_fixed_tuple(params, count)
+        fixed = params if in_memory else to_fixed_tuple(params, count)  # type: ignore[call-arg]
         points, results = np.empty((_TILE, dim)), np.empty((_TILE, *out.shape[:-1]))
         columns, rows = results.reshape(_TILE, -1), out.reshape(-1, LANES)
         for first in range(0, LANES, _TILE):
@@ -88,8 +89,8 @@ def _compile(
                     rows[i, first + k] = columns[k, i]
 
     if dim > _NARROW:
-        return cfunc(signature, **options)(by_tiles)
-    return cfunc(signature, **options, _nrt=counted)(in_place)
+        return cfunc(signature, **FORMULA)(by_tiles)
+    return cfunc(signature, **options)(in_place)
 
 
 @njit(**OPTIONS)

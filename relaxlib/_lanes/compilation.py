@@ -12,12 +12,8 @@ from numba import float64, njit, void
 from relaxlib import _checks
 
 FASTMATH = {"contract", "nsz", "arcp"}  # never True: integer bits are taken for floats and back
-OPTIONS: dict[str, Any] = {
-    "error_model": "numpy",
-    "fastmath": FASTMATH,
-    "nogil": True,
-    "cache": True,
-}
+FORMULA: dict[str, Any] = {"error_model": "numpy", "fastmath": FASTMATH}
+OPTIONS = FORMULA | {"nogil": True, "cache": True}
 LOOP = OPTIONS | {"_nrt": False}  # of a loop that allocates nothing: without counting references
 INLINE = LOOP | {"inline": "always"}  # of a step in such a loop
 
@@ -38,12 +34,12 @@ VECTOR_IN_TIME = Signature(void(float64[:], float64, float64[:]), "x, t, out")
 MATRIX_IN_TIME = Signature(void(float64[:], float64, float64[:, :]), "x, t, out")
 
 
-def compiled(formula: Callable) -> Callable:
+def compiled(formula: Callable) -> Any:
     """A formula for use in others: it allocates nothing, so that blocks of paths vectorize."""
-    return njit(error_model="numpy", fastmath=FASTMATH, _nrt=False)(formula)
+    return njit(**FORMULA | {"_nrt": False})(formula)
 
 
-def compile_own(name: str, function: Callable, signature: Signature) -> Callable:
+def compile_own(name: str, function: Callable, signature: Signature) -> Any:
     """Compile a reader's function at once, or reject it with the line that numba names."""
     plain = getattr(function, "py_func", function)
     if not isinstance(plain, FunctionType):

@@ -6,6 +6,8 @@ stop LLVM from using vector registers. Polynomial coefficients are those of Sun'
 
 from __future__ import annotations
 
+from math import factorial
+
 import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic
@@ -16,6 +18,7 @@ _ONE = np.uint64(0x3FF0000000000000)  # bits of 1.0
 _MANTISSA = np.uint64(0x000FFFFFFFFFFFFF)
 _ROOT_HALF = np.uint64(0x3FE6A09E00000000)  # bits of 0.7071
 _TWO_52 = np.uint64(0x4330000000000000)  # bits of 2**52
+_TAYLOR = tuple(1 / factorial(k) for k in range(13, 0, -1))  # of expm1, its last term first
 _LOG_2 = 6.93147180369123816490e-01, 1.90821492927058770002e-10  # log 2 in two parts
 
 
@@ -79,20 +82,11 @@ def tanh(x):
     shifted = y * 1.4426950408889634 + 6755399441055744.0  # 1.5 * 2**52 rounds to an integer
     k = shifted - 6755399441055744.0
     r = (y - k * _LOG_2[0]) - k * _LOG_2[1]
-    series = r / 6227020800.0 + 1 / 479001600
-    series = series * r + 1 / 39916800
-    series = series * r + 1 / 3628800
-    series = series * r + 1 / 362880
-    series = series * r + 1 / 40320
-    series = series * r + 1 / 5040
-    series = series * r + 1 / 720
-    series = series * r + 1 / 120
-    series = series * r + 1 / 24
-    series = series * r + 1 / 6
-    series = series * r + 1 / 2
-    series = series * r + 1.0
+    series = r * _TAYLOR[0]
+    for coefficient in _TAYLOR[1:]:
+        series = (series + coefficient) * r
     scale = as_float((as_bits(shifted) + np.uint64(1023)) << np.uint64(52))
-    e = scale * (series * r) + (scale - 1.0)
+    e = scale * series + (scale - 1.0)
     size = -e / (2.0 + e)
     return size if x >= 0.0 else -size
 

@@ -14,9 +14,10 @@ SECONDS = 0.25  # that one compiled call should take
 PATIENCE = 5.0  # seconds before a bar appears, on a terminal
 
 
-def progress_bar(total: int, unit: str) -> Any:
-    """A bar that appears on a terminal when the work takes long."""
-    return tqdm(total=total, unit=unit, delay=PATIENCE, disable=None, leave=False)
+def progress_bar(total: int, unit: str, *, initial: int = 0, desc: str | None = None) -> Any:
+    """A bar from ``initial`` to ``total``, on a terminal and only when the work takes long."""
+    how = {"unit": unit, "delay": PATIENCE, "disable": None, "leave": False}
+    return tqdm(total=total, initial=initial, desc=desc, **how)
 
 
 def in_spans(total: int, unit: str) -> Iterator[tuple[int, int]]:

@@ -87,12 +87,8 @@ def normal_pair(stream, cosines, sines):
     if stream.shape != (4, LANES) or len(cosines) != LANES or len(sines) != LANES:
         return  # never; now the compiler knows the lengths
     for lane in range(LANES):
-        s0, s1, s2, s3 = stream[0, lane], stream[1, lane], stream[2, lane], stream[3, lane]
-        cosines[lane] = _uniform(s0 + s3)
-        s0, s1, s2, s3 = _next(s0, s1, s2, s3)
-        sines[lane] = as_float(s0 + s3)
-        s0, s1, s2, s3 = _next(s0, s1, s2, s3)
-        stream[0, lane], stream[1, lane], stream[2, lane], stream[3, lane] = s0, s1, s2, s3
+        first, second = _draw(stream, lane), _draw(stream, lane)
+        cosines[lane], sines[lane] = _uniform(first), as_float(second)
     for lane in range(LANES):
         cosines[lane] = np.sqrt(-2.0 * logarithm(cosines[lane]))
     for lane in range(LANES):
@@ -110,19 +106,19 @@ def normal_pair(stream, cosines, sines):
 def uniforms(stream, out):
     """Draw a number in (0, 1] for each of 64 streams, by one raw draw each."""
     for lane in range(LANES):
-        s0, s1, s2, s3 = stream[0, lane], stream[1, lane], stream[2, lane], stream[3, lane]
-        out[lane] = _uniform(s0 + s3)
-        s0, s1, s2, s3 = _next(s0, s1, s2, s3)
-        stream[0, lane], stream[1, lane], stream[2, lane], stream[3, lane] = s0, s1, s2, s3
+        out[lane] = _uniform(_draw(stream, lane))
 
 
 @njit(**LOOP)
-def _next(s0, s1, s2, s3):
-    """The next state of xoshiro256+; a state's draw is s0 + s3."""
+def _draw(stream, lane):
+    """The next 64 bits of one of the streams, by xoshiro256+."""
+    s0, s1, s2, s3 = stream[0, lane], stream[1, lane], stream[2, lane], stream[3, lane]
+    drawn, shifted = s0 + s3, s1 << np.uint64(17)
     s2 ^= s0
     s3 ^= s1
-    shifted = s1 << np.uint64(17)
-    return s0 ^ s3, s1 ^ s2, s2 ^ shifted, (s3 << np.uint64(45)) | (s3 >> np.uint64(19))
+    stream[0, lane], stream[1, lane], stream[2, lane] = s0 ^ s3, s1 ^ s2, s2 ^ shifted
+    stream[3, lane] = (s3 << np.uint64(45)) | (s3 >> np.uint64(19))
+    return drawn
 
 
 @njit(**OPTIONS)

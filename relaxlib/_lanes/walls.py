@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from relaxlib._lanes.compilation import LOOP, OPTIONS
+from relaxlib._lanes.compilation import LOOP
 from relaxlib.regions import Ball, Box
 
 
@@ -26,20 +26,26 @@ def faces_of(region: Ball | Box) -> Faces:
     return Faces(region.lower, region.upper, -1.0)
 
 
-@njit(**OPTIONS)
-def spread_noise(equation, factors):
-    """Write the constants of S to every lane."""
-    factors[:] = 0.0
-    for e in range(len(equation.weights)):
-        factors[equation.entries[e, 0], equation.entries[e, 1], :] = equation.weights[e]
+@njit(**LOOP)
+def distance(x, lane, faces):
+    """Signed distance to a sphere, or to the nearest face of a box; negative inside."""
+    if faces.radius >= 0.0:
+        square = 0.0
+        for i in range(len(x)):
+            square += (x[i, lane] - faces.lower[i]) ** 2
+        return np.sqrt(square) - faces.radius
+    farthest = -np.inf
+    for i in range(len(x)):
+        farthest = max(farthest, faces.lower[i] - x[i, lane], x[i, lane] - faces.upper[i])
+    return farthest
 
 
 @njit(**LOOP)
-def has_left(x, old, lane, faces, dt, chance, factors, place):
+def has_left(x, before, lane, faces, dt, chance, factors, place):
     """Whether a path left in this step, at it or by a Brownian bridge; ``place`` is then where."""
     if faces.radius >= 0.0:
-        return _left_ball(x, old, lane, faces, dt, chance, factors, place)
-    return _left_box(x, old, lane, faces, dt, chance, factors, place)
+        return _left_ball(x, before, lane, faces, dt, chance, factors, place)
+    return _left_box(x, before, lane, faces, dt, chance, factors, place)
 
 
 @njit(**LOOP)
@@ -54,26 +60,26 @@ def _crossing(before, after, variance):
 
 
 @njit(**LOOP)
-def _left_ball(x, old, lane, faces, dt, chance, factors, place):
+def _left_ball(x, before, lane, faces, dt, chance, factors, place):
     """Whether a path left the ball in this step; writes the exit point to ``place``."""
     dim, rank = factors.shape[:2]
-    before, after = 0.0, 0.0
+    inner, outer = 0.0, 0.0
     for i in range(dim):
-        before += (old[i, lane] - faces.lower[i]) ** 2
-        after += (x[i, lane] - faces.lower[i]) ** 2
-    before, after = np.sqrt(before), np.sqrt(after)
+        inner += (before[i, lane] - faces.lower[i]) ** 2
+        outer += (x[i, lane] - faces.lower[i]) ** 2
+    inner, outer = np.sqrt(inner), np.sqrt(outer)
     variance = 0.0
     for k in range(rank):
         along = 0.0
         for i in range(dim):
             along += (x[i, lane] - faces.lower[i]) * factors[i, k, lane]
-        variance += (along / after) ** 2 * dt if after > 0.0 else 0.0
-    if chance > _crossing(faces.radius - before, faces.radius - after, variance):
+        variance += (along / outer) ** 2 * dt if outer > 0.0 else 0.0
+    if chance > _crossing(faces.radius - inner, faces.radius - outer, variance):
         return False
-    share = 1.0 if after >= faces.radius else 0.5
+    share = 1.0 if outer >= faces.radius else 0.5
     length = 0.0
     for i in range(dim):
-        place[i] = share * x[i, lane] + (1.0 - share) * old[i, lane] - faces.lower[i]
+        place[i] = share * x[i, lane] + (1.0 - share) * before[i, lane] - faces.lower[i]
         length += place[i] ** 2
     for i in range(dim):
         place[i] = faces.lower[i] + place[i] * faces.radius / np.sqrt(length)
@@ -81,7 +87,7 @@ def _left_ball(x, old, lane, faces, dt, chance, factors, place):
 
 
 @njit(**LOOP)
-def _left_box(x, old, lane, faces, dt, chance, factors, place):
+def _left_box(x, before, lane, faces, dt, chance, factors, place):
     """Whether a path left the box in this step; writes the exit point to ``place``."""
     dim, rank = factors.shape[:2]
     stay, likeliest, face, side = 1.0, -1.0, 0, 0.0
@@ -89,8 +95,8 @@ def _left_box(x, old, lane, faces, dt, chance, factors, place):
         variance = 0.0
         for k in range(rank):
             variance += factors[i, k, lane] ** 2 * dt
-        low = _crossing(old[i, lane] - faces.lower[i], x[i, lane] - faces.lower[i], variance)
-        high = _crossing(faces.upper[i] - old[i, lane], faces.upper[i] - x[i, lane], variance)
+        low = _crossing(before[i, lane] - faces.lower[i], x[i, lane] - faces.lower[i], variance)
+        high = _crossing(faces.upper[i] - before[i, lane], faces.upper[i] - x[i, lane], variance)
         stay *= (1.0 - low) * (1.0 - high)
         if max(low, high) > likeliest:
             likeliest, face = max(low, high), i
@@ -98,7 +104,7 @@ def _left_box(x, old, lane, faces, dt, chance, factors, place):
     if chance > 1.0 - stay:
         return False
     for i in range(dim):
-        middle = 0.5 * (x[i, lane] + old[i, lane])
+        middle = 0.5 * (x[i, lane] + before[i, lane])
         place[i] = min(max(middle, faces.lower[i]), faces.upper[i])
     place[face] = side
     return True

@@ -67,12 +67,10 @@ def langevin(
             matrix = np.full((dim, dim), np.nan)
             covariance(x, matrix)
             _checks.covariance(f"noise_cov({x.tolist()})", matrix, dim)
-        noise = noise_of_covariance(covariance, np.sqrt(2 * temperature), dim)
-        rank = dim
+        noise, rank = noise_of_covariance(covariance, np.sqrt(2 * temperature), dim), dim
     else:
-        matrix = (
-            np.eye(dim) if noise_cov is None else _checks.covariance("noise_cov", noise_cov, dim)
-        )
+        constant = np.eye(dim) if noise_cov is None else noise_cov
+        matrix = _checks.covariance("noise_cov", constant, dim)
         noise = np.sqrt(2 * temperature) * factor(matrix)
         rank = noise.shape[1]
     return Diffusion(
@@ -118,9 +116,8 @@ def ornstein_uhlenbeck(
     """
     temperature = _checks.nonnegative("temperature", temperature)
     matrix = _checks.square("drift_matrix", drift_matrix)
-    noise = np.sqrt(2 * temperature) * factor(
-        _checks.covariance("noise_cov", noise_cov, len(matrix))
-    )
+    covariance = _checks.covariance("noise_cov", noise_cov, len(matrix))
+    noise = np.sqrt(2 * temperature) * factor(covariance)
     return Diffusion(
         drift=linear_drift(len(matrix)),
         noise=noise,
@@ -173,17 +170,8 @@ def two_scale(
     gamma = _checks.positive("gamma", gamma)
     epsilon = _checks.positive("epsilon", epsilon)
     temperature = _checks.positive("temperature", temperature)
-    n = landscape.dim
-    noise = np.zeros((2 * n, n))
-    noise[n:] = np.sqrt(2 * temperature / epsilon) * np.eye(n)
-    return Diffusion(
-        drift=two_scale_drift(landscape.formula.grad, n),
-        noise=noise,
-        dim=2 * n,
-        rank=n,
-        params=np.concatenate([[gamma, epsilon], landscape.params]),
-        temperature=temperature,
-    )
+    variance = 2 * temperature / epsilon
+    return _of_pairs(landscape, two_scale_drift, [gamma, epsilon], variance, temperature)
 
 
 def underdamped(landscape: Landscape, *, temperature: float, friction: float) -> Diffusion:
@@ -223,14 +211,22 @@ def underdamped(landscape: Landscape, *, temperature: float, friction: float) ->
     _checks.kind("landscape", landscape, Landscape)
     temperature = _checks.nonnegative("temperature", temperature)
     friction = _checks.nonnegative("friction", friction)
+    variance = 2 * friction * temperature
+    return _of_pairs(landscape, underdamped_drift, [friction], variance, temperature)
+
+
+def _of_pairs(
+    landscape: Landscape, drift: Callable, numbers: list[float], variance: float, temperature: float
+) -> Diffusion:
+    """A diffusion in R^{2n} whose second half is noisy; ``numbers`` come before f's params."""
     n = landscape.dim
     noise = np.zeros((2 * n, n))
-    noise[n:] = np.sqrt(2 * friction * temperature) * np.eye(n)
+    noise[n:] = np.sqrt(variance) * np.eye(n)
     return Diffusion(
-        drift=underdamped_drift(landscape.formula.grad, n),
+        drift=drift(landscape.formula.grad, n),
         noise=noise,
         dim=2 * n,
         rank=n,
-        params=np.concatenate([[friction], landscape.params]),
+        params=np.concatenate([numbers, landscape.params]),
         temperature=temperature,
     )

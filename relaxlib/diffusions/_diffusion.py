@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
-from numba.core import serialize
 from numpy.typing import ArrayLike
 
 from relaxlib import _checks
-from relaxlib._lanes.blocks import DRIFT, NOISE, compile_block, over_blocks, pack, unpack
-from relaxlib._lanes.steps import Equation, equation
+from relaxlib._lanes.blocks import DRIFT, NOISE, compile_block, no_noise, over_blocks, pack, unpack
+from relaxlib._lanes.records import FormulaRecord
+from relaxlib._lanes.steps import Equation
+from relaxlib._lanes.streams import LANES
 from relaxlib.diffusions._formulas import drift_formula, noise_formula
 from relaxlib.landscapes import Landscape
 
 
-@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
-class Diffusion:
+@dataclass(frozen=True, eq=False, repr=False, init=False)
+class Diffusion(FormulaRecord):
     r"""The Itô equation :math:`dX = b(X, t)\,dt + S(X, t)\,dW` with :math:`SS^\top = 2TQ`.
 
     Its generator is :math:`Au = \tfrac12\operatorname{tr}(SS^\top D^2u) + b\cdot\nabla u`.
@@ -41,19 +42,37 @@ class Diffusion:
     """
 
     drift: Callable
-    noise: ArrayLike | Callable
+    noise: np.ndarray | Callable
     dim: int
     rank: int
-    params: ArrayLike = ()
+    params: np.ndarray
     temperature: float
-    landscape: Landscape | None = None
+    landscape: Landscape | None
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "params", _checks.array("params", self.params))
-        if not callable(self.noise):
-            matrix = np.ascontiguousarray(_checks.array("noise", self.noise))
-            _checks.shape("noise", matrix, (self.dim, self.rank))
-            object.__setattr__(self, "noise", matrix)
+    def __init__(
+        self,
+        *,
+        drift: Callable,
+        noise: ArrayLike | Callable,
+        dim: int,
+        rank: int,
+        params: ArrayLike = (),
+        temperature: float,
+        landscape: Landscape | None = None,
+    ) -> None:
+        if not callable(noise):
+            noise = np.ascontiguousarray(_checks.array("noise", noise))
+            _checks.shape("noise", noise, (dim, rank), "pass a (d, r) matrix")
+            _checks.finite("noise", noise)
+        vars(self).update(
+            drift=drift,
+            noise=noise,
+            dim=dim,
+            rank=rank,
+            params=_checks.array("params", params),
+            temperature=temperature,
+            landscape=landscape,
+        )
 
     @classmethod
     def from_functions(
@@ -97,43 +116,35 @@ class Diffusion:
         """
         dim = _checks.count("dim", dim)
         temperature = _checks.positive("temperature", temperature)
+        factor: np.ndarray | Callable
         if callable(noise):
             rank = dim if rank is None else _checks.count("rank", rank)
             if dim == 1 and rank > 1:
                 _checks.reject("rank", rank, "rank 1 on the line", "add up the variances")
-            noise = noise_formula(noise, dim)
+            factor = noise_formula(noise, dim)
         else:
-            noise = _checks.array("noise", noise)
-            noise = noise[:, None] if noise.shape == (dim,) else np.atleast_2d(noise)
-            rank = noise.shape[-1] if rank is None else _checks.count("rank", rank)
-            _checks.shape("noise", noise, (dim, rank), "pass a (d, r) matrix")
-            _checks.finite("noise", noise)
+            matrix = _checks.array("noise", noise)
+            factor = matrix[:, None] if matrix.shape == (dim,) else np.atleast_2d(matrix)
+            rank = factor.shape[-1] if rank is None else _checks.count("rank", rank)
         drift = drift_formula(drift, dim)
-        return cls(drift=drift, noise=noise, dim=dim, rank=rank, temperature=temperature)
-
-    @cached_property
-    def compiled_drift(self) -> Callable:
-        """The drift on a block of 64 paths, a cfunc of signature `blocks.DRIFT`."""
-        return compile_block(self.drift, DRIFT, self.dim, len(self.params))
-
-    @cached_property
-    def compiled_noise(self) -> Callable:
-        """The noise on a block of 64 paths, a cfunc of signature `blocks.NOISE`."""
-        return compile_block(self.noise, NOISE, self.dim, len(self.params))
+        return cls(drift=drift, noise=factor, dim=dim, rank=rank, temperature=temperature)
 
     @cached_property
     def equation(self) -> Equation:
         """Drift and noise as the compiled engine of paths takes them."""
-        noise = self.compiled_noise if callable(self.noise) else self.noise
-        return equation(self.compiled_drift, noise, self.params)
+        compiled = partial(compile_block, dim=self.dim, count=len(self.params))
+        if additive := not callable(self.noise):
+            noise, matrix = no_noise, self.noise
+        else:
+            noise, matrix = compiled(self.noise, NOISE), np.empty((0, 0))
+        entries = np.ascontiguousarray(np.argwhere(matrix))
+        weights = matrix[tuple(entries.T)]
+        return Equation(compiled(self.drift, DRIFT), noise, self.params, additive, entries, weights)
 
     def drift_at(self, x: ArrayLike, t: float = 0.0) -> np.ndarray:
         """b at points (..., d), as (..., d); in one dimension a bare float will do."""
         points, leading = _checks.points("x", x, self.dim)
-        blocks = pack(points)
-        out = np.empty_like(blocks)
-        over_blocks(blocks, float(t), self.params, out, self.compiled_drift)
-        return unpack(out, len(points)).reshape(*leading, self.dim)
+        return self._at(points, t, self.equation.drift, self.dim).reshape(*leading, self.dim)
 
     def noise_at(self, x: ArrayLike, t: float = 0.0) -> np.ndarray:
         """S at points (..., d), as (..., d, r)."""
@@ -141,11 +152,14 @@ class Diffusion:
         shape = (*leading, self.dim, self.rank)
         if not callable(self.noise):
             return np.broadcast_to(self.noise, shape).copy()
+        return self._at(points, t, self.equation.noise, self.dim, self.rank).reshape(shape)
+
+    def _at(self, points: np.ndarray, t: float, function: Any, *shape: int) -> np.ndarray:
+        """A compiled function at points (n, d), as (n, *shape)."""
         blocks = pack(points)
-        out = np.empty((len(blocks), self.dim, self.rank, blocks.shape[-1]))
-        over_blocks(blocks, float(t), self.params, out, self.compiled_noise)
-        lanes = np.moveaxis(out, -1, 1).reshape(-1, self.dim, self.rank)
-        return lanes[: len(points)].reshape(shape)
+        out = np.empty((len(blocks), *shape, LANES))
+        over_blocks(blocks, float(t), self.params, out, function)
+        return unpack(out.reshape(len(blocks), -1, LANES), len(points)).reshape(-1, *shape)
 
     def diffusivity_at(self, x: ArrayLike, t: float = 0.0) -> np.ndarray:
         r"""The matrix :math:`TQ = SS^\top/2` at points (..., d), as (..., d, d)."""
@@ -162,11 +176,13 @@ class Diffusion:
         points, leading = _checks.points("x", x, self.dim)
         shifts = 1e-5 * np.maximum(1.0, np.abs(points))[:, None] * np.eye(self.dim)
         ahead, behind = (
-            self.drift_at(points[:, None] + shifts),
-            self.drift_at(points[:, None] - shifts),
+            self._at(near.reshape(-1, self.dim), 0.0, self.equation.drift, self.dim)
+            for near in (points[:, None] + shifts, points[:, None] - shifts)
         )
         with np.errstate(over="ignore", invalid="ignore"):
-            slopes = (ahead - behind) / (2 * shifts.sum(axis=-1, keepdims=True))
+            slopes = (ahead - behind).reshape(shifts.shape) / (
+                2 * shifts.sum(axis=-1, keepdims=True)
+            )
             finite = np.isfinite(slopes).all(axis=(-2, -1))
             rates = np.linalg.eigvals(np.where(finite[:, None, None], slopes, 0.0))
             decaying = rates.real < -1e-6 * np.abs(rates)
@@ -180,12 +196,3 @@ class Diffusion:
         return (
             f"<Diffusion{name}: dim={self.dim}, rank={self.rank}, {kind}, T={self.temperature:g}>"
         )
-
-    def __getstate__(self) -> dict:
-        cached = {"compiled_drift", "compiled_noise", "equation"}
-        state = {name: entry for name, entry in self.__dict__.items() if name not in cached}
-        return state | {"drift": serialize.dumps(self.drift), "noise": serialize.dumps(self.noise)}
-
-    def __setstate__(self, state: dict) -> None:
-        formulas = {name: pickle.loads(state[name]) for name in ("drift", "noise")}
-        self.__dict__.update(state | formulas)

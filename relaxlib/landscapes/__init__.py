@@ -12,11 +12,9 @@ from relaxlib.landscapes._catalogue import (
     rugged,
     wide_and_narrow,
 )
-from relaxlib.landscapes._formulas import Formula
 from relaxlib.landscapes._landscape import Landscape
 
 __all__ = [
-    "Formula",
     "Landscape",
     "crossed_valleys",
     "double_well",

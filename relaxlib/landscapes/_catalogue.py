@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import minimize
 
 from relaxlib import _checks
 from relaxlib.landscapes._formulas import (
@@ -95,8 +96,8 @@ def lipschitz_double_well() -> Landscape:
     ([[1.07302], [-0.8303]], [-0.264854, -0.073734])
     """
     return _polished(
-        "lipschitz_double_well",
         LIPSCHITZ_DOUBLE_WELL,
+        name="lipschitz_double_well",
         box=([-3.0], [3.0]),
         minima=[[1.1], [-0.8]],
         saddles=[[-0.1]],
@@ -113,14 +114,12 @@ def rugged() -> Landscape:
     >>> rugged()
     <Landscape rugged: dim=1, 9 minima, 8 saddles, lipschitz=8.3, convexity=-7.7>
     """
-    minima = [[-5.5], [-4.0], [-2.5], [-1.0], [0.5], [2.0], [3.5], [5.0], [6.48]]
-    saddles = [[-5.2], [-3.5], [-1.9], [-0.3], [1.4], [3.0], [4.7], [6.35]]
     return _polished(
-        "rugged",
         RUGGED,
+        name="rugged",
         box=([-7.0], [7.0]),
-        minima=minima,
-        saddles=saddles,
+        minima=[[-5.5], [-4.0], [-2.5], [-1.0], [0.5], [2.0], [3.5], [5.0], [6.48]],
+        saddles=[[-5.2], [-3.5], [-1.9], [-0.3], [1.4], [3.0], [4.7], [6.35]],
         lipschitz=8.3,
         convexity=-7.7,
     )
@@ -138,17 +137,15 @@ def wide_and_narrow() -> Landscape:
     >>> f.minima.round(3).tolist(), f.value(f.minima).round(3).tolist()
     ([[1.5], [-1.448]], [-1.038, -0.891])
     """
-    params = np.array([0.05, 1.0, -1.5, 0.6, 1.15, 1.5, 0.06])
-    formula = GAUSSIAN_WELLS
     return _polished(
-        "wide_and_narrow",
-        formula,
-        params,
+        GAUSSIAN_WELLS,
+        name="wide_and_narrow",
+        params=[0.05, 1.0, -1.5, 0.6, 1.15, 1.5, 0.06],
         box=([-4.0], [4.0]),
         minima=[[-1.4], [1.5]],
         saddles=[[1.3]],
-        lipschitz=-_least_curvature(formula, params, start=[1.5], sign=-1.0),
-        convexity=_least_curvature(formula, params, start=[1.4]),
+        lipschitz=319.5441960009064,  # at the bottom of the narrow well
+        convexity=-142.45592069613153,  # on its left slope
     )
 
 
@@ -165,23 +162,19 @@ def mueller_brown() -> Landscape:
     >>> f.value(f.minima).round(2).tolist(), f.value(f.saddles).round(2).tolist()
     ([-146.7, -108.17, -80.77], [-72.25, -40.66])
     """
-    params = np.array(
-        [
-            [-200.0, -1.0, 0.0, -10.0, 1.0, 0.0],
-            [-100.0, -1.0, 0.0, -10.0, 0.0, 0.5],
-            [-170.0, -6.5, 11.0, -6.5, -0.5, 1.5],
-            [15.0, 0.7, 0.6, 0.7, -1.0, 1.0],
-        ]
-    ).ravel()
-    formula = MUELLER_BROWN
     return _polished(
-        "mueller_brown",
-        formula,
-        params,
+        MUELLER_BROWN,
+        name="mueller_brown",
+        params=[
+            *(-200.0, -1.0, 0.0, -10.0, 1.0, 0.0),
+            *(-100.0, -1.0, 0.0, -10.0, 0.0, 0.5),
+            *(-170.0, -6.5, 11.0, -6.5, -0.5, 1.5),
+            *(15.0, 0.7, 0.6, 0.7, -1.0, 1.0),
+        ],
         box=([-1.5, -0.5], [1.2, 2.0]),
         minima=[[-0.56, 1.44], [0.62, 0.03], [-0.05, 0.47]],
         saddles=[[-0.82, 0.62], [0.21, 0.29]],
-        convexity=_least_curvature(formula, params, start=[-0.5, 1.0]),
+        convexity=-2048.8192726439947,  # between the deepest minimum and its saddle
     )
 
 
@@ -269,34 +262,18 @@ def crossed_valleys() -> Landscape:
     [0.0, 2.0]
     """
     return Landscape(
-        name="crossed_valleys",
-        formula=CROSSED_VALLEYS,
-        box=([-2.0, -2.0], [2.0, 2.0]),
-        floor=0.0,
+        name="crossed_valleys", formula=CROSSED_VALLEYS, box=([-2.0, -2.0], [2.0, 2.0]), floor=0.0
     )
 
 
 def _polished(
-    name: str,
-    formula: Formula,
-    params: ArrayLike = (),
-    *,
-    minima: list[list[float]],
-    saddles: list[list[float]],
-    **facts: object,
+    formula: Formula, minima: ArrayLike, saddles: ArrayLike, params: ArrayLike = (), **facts: Any
 ) -> Landscape:
     """Landscape with a global minimum, its critical points from rough starts."""
-    params = np.asarray(params, np.float64)
-    wells, passes = (_critical_points(formula, params, starts) for starts in (minima, saddles))
-    return Landscape(
-        name=name,
-        formula=formula,
-        params=params,
-        minima=wells,
-        saddles=passes,
-        floor=formula.value(wells[0], params),
-        **facts,
-    )
+    numbers = np.asarray(params, np.float64)
+    wells, passes = (_critical_points(formula, numbers, starts) for starts in (minima, saddles))
+    facts |= {"minima": wells, "saddles": passes, "floor": formula.value(wells[0], numbers)}
+    return Landscape(formula=formula, params=numbers, **facts)
 
 
 def _critical_points(formula: Formula, params: np.ndarray, starts: ArrayLike) -> np.ndarray:
@@ -309,17 +286,3 @@ def _critical_points(formula: Formula, params: np.ndarray, starts: ArrayLike) ->
             formula.hess(x, params, hess)
             x -= np.linalg.solve(hess, grad)
     return sort_by_value(formula, params, points)
-
-
-def _least_curvature(
-    formula: Formula, params: np.ndarray, start: list[float], sign: float = 1.0
-) -> float:
-    """Smallest eigenvalue of sign * Hessian around ``start``."""
-    hess = np.empty((len(start), len(start)))
-
-    def curvature(x: np.ndarray) -> float:
-        formula.hess(x, params, hess)
-        return np.linalg.eigvalsh(sign * hess)[0]
-
-    tolerance = {"xatol": 1e-9, "fatol": 1e-12}
-    return minimize(curvature, start, method="Nelder-Mead", options=tolerance).fun

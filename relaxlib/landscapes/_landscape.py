@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numba import cfunc, float64, njit, void
-from numba.core import serialize
 from numpy.typing import ArrayLike
 
 from relaxlib import _checks
+from relaxlib._lanes.records import FormulaRecord
 from relaxlib.landscapes._formulas import QUADRATIC, Formula
 from relaxlib.landscapes._own_functions import check_derivatives, lower_bound, point_formulas
 
@@ -21,8 +21,8 @@ GRAD = void(float64[::1], float64[::1], float64[::1])
 HESS = void(float64[::1], float64[::1], float64[:, ::1])
 
 
-@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
-class Landscape:
+@dataclass(frozen=True, eq=False, repr=False, init=False)
+class Landscape(FormulaRecord):
     r"""A loss f on R^d with its derivatives and the facts that the theory asks for.
 
     Parameters
@@ -48,32 +48,46 @@ class Landscape:
 
     name: str
     formula: Formula
-    params: ArrayLike = ()
-    box: tuple[ArrayLike, ArrayLike]
-    minima: ArrayLike = ()
-    saddles: ArrayLike = ()
-    lipschitz: float = np.inf
-    convexity: float = -np.inf
-    growth: float = 0.0
+    params: np.ndarray
+    box: tuple[np.ndarray, np.ndarray]
+    minima: np.ndarray
+    saddles: np.ndarray
+    lipschitz: float
+    convexity: float
+    growth: float
     floor: float
-    center: ArrayLike | None = None
+    center: np.ndarray
 
-    def __post_init__(self) -> None:
-        lower, upper = _checks.box("box", self.box)
-        center = np.zeros(len(lower)) if self.center is None else self.center
-        arrays = {
-            "params": _checks.array("params", self.params),
-            "box": (lower, upper),
-            "minima": _listed("minima", self.minima, len(lower)),
-            "saddles": _listed("saddles", self.saddles, len(lower)),
-            "center": _checks.point("center", center, len(lower)),
-        }
-        numbers = {
-            name: _checks.number(name, getattr(self, name))
-            for name in ("lipschitz", "convexity", "growth", "floor")
-        }
-        for name, entry in (arrays | numbers).items():
-            object.__setattr__(self, name, entry)
+    def __init__(
+        self,
+        *,
+        name: str,
+        formula: Formula,
+        params: ArrayLike = (),
+        box: tuple[ArrayLike, ArrayLike],
+        minima: ArrayLike = (),
+        saddles: ArrayLike = (),
+        lipschitz: float = np.inf,
+        convexity: float = -np.inf,
+        growth: float = 0.0,
+        floor: float,
+        center: ArrayLike | None = None,
+    ) -> None:
+        lower, upper = _checks.box("box", box)
+        dim = len(lower)
+        vars(self).update(
+            name=name,
+            formula=formula,
+            params=_checks.array("params", params),
+            box=(lower, upper),
+            minima=_listed("minima", minima, dim),
+            saddles=_listed("saddles", saddles, dim),
+            lipschitz=_checks.number("lipschitz", lipschitz),
+            convexity=_checks.number("convexity", convexity),
+            growth=_checks.number("growth", growth),
+            floor=_checks.number("floor", floor),
+            center=np.zeros(dim) if center is None else _checks.point("center", center, dim),
+        )
 
     @property
     def dim(self) -> int:
@@ -146,34 +160,37 @@ class Landscape:
         >>> float(rippled.value(0.0))
         1.0
         """
-        dim, growth = _checks.count("dim", dim), _checks.nonnegative("growth", growth)
+        dim = _checks.count("dim", dim)
         lower, upper = _checks.box("box", box)
         if len(lower) != dim:
             corners = f"{lower.tolist()}, {upper.tolist()}"
             _checks.reject("box", corners, f"corners with dim = {dim} entries", "match them")
-        middle = (lower + upper) / 2
-        origin = middle if center is None else _checks.point("center", center, dim)
-        wells, passes = _listed("minima", minima, dim), _listed("saddles", saddles, dim)
         formula = point_formulas(value, grad, hess, dim=dim)
-        places = np.random.default_rng(0).uniform(lower, upper, (4096, dim))
-        lowest = lower_bound(formula, np.concatenate([places, wells]), growth, origin)
-        floor = lowest if floor is None else _checks.number("floor", floor)
-        if not -np.inf < floor <= lowest + 1e-9 * max(1.0, abs(lowest)):
-            need = f"floor <= {lowest:.6g}, which f + growth*|x - center|^2 takes in the box"
-            _checks.reject("floor", floor, need, "lower it, or leave it out")
-        check_derivatives(formula, places[:8])
-        return cls(
+        landscape = cls(
             name=name,
             formula=formula,
             box=(lower, upper),
-            minima=sort_by_value(formula, np.empty(0), wells),
-            saddles=sort_by_value(formula, np.empty(0), passes),
+            minima=minima,
+            saddles=saddles,
             lipschitz=lipschitz,
             convexity=convexity,
-            growth=growth,
-            floor=floor,
-            center=origin,
+            growth=_checks.nonnegative("growth", growth),
+            floor=-np.inf if floor is None else floor,
+            center=(lower + upper) / 2 if center is None else center,
         )
+        places = np.random.default_rng(0).uniform(lower, upper, (4096, dim))
+        seen = np.concatenate([places, landscape.minima])
+        lowest = lower_bound(formula, seen, landscape.growth, landscape.center)
+        if floor is not None and not -np.inf < floor <= lowest + 1e-9 * max(1.0, abs(lowest)):
+            need = f"floor <= {lowest:.6g}, which f + growth*|x - center|^2 takes in the box"
+            _checks.reject("floor", floor, need, "lower it, or leave it out")
+        check_derivatives(formula, places[:8])
+        vars(landscape).update(
+            minima=sort_by_value(formula, landscape.params, landscape.minima),
+            saddles=sort_by_value(formula, landscape.params, landscape.saddles),
+            floor=lowest if floor is None else landscape.floor,
+        )
+        return landscape
 
     @cached_property
     def compiled(self) -> Formula:
@@ -182,24 +199,22 @@ class Landscape:
 
     def value(self, x: ArrayLike) -> np.ndarray:
         """f at points (..., d), as (...); in one dimension a bare float will do."""
-        points, leading = _checks.points("x", x, self.dim)
-        out = np.empty(len(points))
-        _values(points, self.params, out, self.compiled.value)
-        return out.reshape(leading)
+        return self._at(x, _evaluate, self.compiled.value)
 
     def grad(self, x: ArrayLike) -> np.ndarray:
         """Gradient of f at points (..., d), as (..., d)."""
-        points, leading = _checks.points("x", x, self.dim)
-        out = np.empty_like(points)
-        _vectors(points, self.params, out, self.compiled.grad)
-        return out.reshape(*leading, self.dim)
+        return self._at(x, _write, self.compiled.grad, self.dim)
 
     def hess(self, x: ArrayLike) -> np.ndarray:
         """Hessian of f at points (..., d), as (..., d, d)."""
+        return self._at(x, _write, self.compiled.hess, self.dim, self.dim)
+
+    def _at(self, x: ArrayLike, kernel: Any, formula: Any, *shape: int) -> np.ndarray:
+        """A compiled formula at points (..., d), as (..., *shape)."""
         points, leading = _checks.points("x", x, self.dim)
-        out = np.empty((len(points), self.dim, self.dim))
-        _matrices(points, self.params, out, self.compiled.hess)
-        return out.reshape(*leading, self.dim, self.dim)
+        out = np.empty((len(points), *shape))
+        kernel(points, self.params, out, formula)
+        return out.reshape((*leading, *shape))
 
     def reach(self, x: ArrayLike, *, gamma: float, excess: float) -> np.ndarray:
         r"""Radius R of a ball around x outside which f and its penalty are high together.
@@ -251,15 +266,8 @@ class Landscape:
         constants = f"lipschitz={self.lipschitz:g}, convexity={self.convexity:g}"
         return f"<Landscape {self.name}: dim={self.dim}, {facts}, {constants}>"
 
-    def __getstate__(self) -> dict:
-        state = {name: entry for name, entry in self.__dict__.items() if name != "compiled"}
-        return state | {"formula": serialize.dumps(self.formula)}  # closures by value
 
-    def __setstate__(self, state: dict) -> None:
-        self.__dict__.update(state | {"formula": pickle.loads(state["formula"])})
-
-
-def _machine_code(signature: object, function: Callable) -> Callable:
+def _machine_code(signature: Any, function: Callable) -> Any:
     in_catalogue = function.__module__ == Formula.__module__  # only these have a file to cache by
     return cfunc(signature, cache=in_catalogue, error_model="numpy")(function)
 
@@ -277,18 +285,12 @@ def sort_by_value(formula: Formula, params: np.ndarray, points: np.ndarray) -> n
 
 
 @njit(cache=True)
-def _values(points, params, out, value):
+def _evaluate(points, params, out, formula):
     for i in range(len(points)):
-        out[i] = value(points[i], params)
+        out[i] = formula(points[i], params)
 
 
 @njit(cache=True)
-def _vectors(points, params, out, grad):
+def _write(points, params, out, formula):
     for i in range(len(points)):
-        grad(points[i], params, out[i])
-
-
-@njit(cache=True)
-def _matrices(points, params, out, hess):
-    for i in range(len(points)):
-        hess(points[i], params, out[i])
+        formula(points[i], params, out[i])

@@ -8,18 +8,18 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from relaxlib._lanes.blocks import pack, unpack
 from relaxlib._lanes.compilation import INLINE, LOOP, OPTIONS
-from relaxlib._lanes.progress import in_spans, over_threads, threads
-from relaxlib._lanes.steps import Failure, draw, first_failure, first_flaw, move, workspace
-from relaxlib._lanes.streams import LANES, seed_blocks
+from relaxlib._lanes.failures import Failure, first_flaw
+from relaxlib._lanes.runs import run
+from relaxlib._lanes.steps import draw, move, workspace
+from relaxlib._lanes.streams import LANES
 from relaxlib.diffusions import Diffusion
 
 _STRIDE = 256  # steps between two looks for positions that are not finite
 
 
 class Lanes(NamedTuple):
-    """Where 64 paths stand; with a leading axis, many blocks of them."""
+    """Where 64 paths stand."""
 
     x: np.ndarray  # (d, 64)
     stream: np.ndarray  # (4, 64) state of the random numbers
@@ -29,91 +29,61 @@ class Lanes(NamedTuple):
 
 def march(
     diffusion: Diffusion,
-    points: np.ndarray,
-    first_path: int,
     dt: float,
     steps: int,
     every: int,
     averaged: bool,
     seed: np.uint64,
+    points: np.ndarray,
+    first_path: int,
 ) -> tuple[np.ndarray, Failure | None]:
     """Positions (k, n, d) of the paths number ``first_path`` on, and the first failure if any."""
-    equation = diffusion.equation
-    x = pack(points)
-    saved = np.empty((steps // every + 1 if every else 0, *x.shape))
-    saved[:1] = x
-    normals = np.empty((2, len(x), diffusion.rank, LANES))
-    paths = Lanes(x, seed_blocks(seed, first_path, len(x)), *normals)
-    failures = np.full((len(x), 2), -1)
-    with threads() as pool:
-        for span in in_spans(steps, "step"):
-            rest = len(points), span, dt, averaged, every, saved, failures
-            over_threads(pool, partial(_advance, equation, paths, *rest), len(x))
-            failure = first_failure(x, failures, first_path)
-            if failure is not None:
-                return np.empty(0), failure
-    return unpack(saved if every else x[None], len(points)), None
+    normals = np.empty((2, -(-len(points) // LANES), diffusion.rank, LANES))
+    advance = partial(_advance, diffusion.equation, dt, averaged, *normals)
+    return run(points, first_path, steps, every, seed, advance)
 
 
 @njit(**OPTIONS)
-def _advance(equation, paths, count, steps, dt, averaged, every, saved, failures, first, last):
-    """Take the blocks from ``first`` to ``last`` through the ``steps`` = (first, last).
-
-    A block with a path that leaves the finite numbers stops there: ``failures`` (b, 2) holds the
-    step and the lane, else -1, and the block's positions are the last finite ones.
-    """
-    dim, rank = paths.x.shape[1], paths.spare.shape[1]
-    work = workspace(dim, rank)
+def _advance(equation, dt, averaged, spare, previous, blocks, steps, first, last):
+    """Take the blocks from ``first`` to ``last`` through the ``steps`` = (start, stop)."""
+    work = workspace(blocks.x.shape[1], spare.shape[1])
     for b in range(first, last):
-        lanes = Lanes(paths.x[b], paths.stream[b], paths.spare[b], paths.previous[b])
-        used = min(LANES, count - b * LANES)
-        for start in range(steps[0], steps[1], _STRIDE):
-            if failures[b, 0] >= 0:
-                break
-            stop = min(steps[1], start + _STRIDE)
-            backup = _copy(lanes)
-            _stride(equation, lanes, start, stop, dt, averaged, every, saved[:, b], work)
-            if first_flaw(lanes.x, used) >= 0:
-                _restore(lanes, backup)
-                failures[b] = _last_finite(equation, lanes, used, start, dt, averaged, work)
+        lanes = Lanes(blocks.x[b], blocks.stream[b], spare[b], previous[b])
+        backup = Lanes(lanes.x.copy(), lanes.stream.copy(), spare[b].copy(), previous[b].copy())
+        used = min(LANES, blocks.paths - b * LANES)
+        start, length = steps[0], _STRIDE
+        while start < steps[1] and blocks.failures[b, 0] < 0:
+            stop = min(steps[1], start + length)
+            _copy(lanes, backup)
+            _stride(equation, blocks, b, lanes, start, stop, dt, averaged, work)
+            flaw = first_flaw(lanes.x, used)
+            if flaw < 0:
+                start = stop
+                continue
+            _copy(backup, lanes)
+            if length == 1:
+                blocks.failures[b, 0], blocks.failures[b, 1] = start, flaw
+            length = 1  # from here on step by step, to the last finite positions
 
 
 @njit(**LOOP)
-def _stride(equation, lanes, start, stop, dt, averaged, every, saved, work):
-    """Steps ``start`` to ``stop`` of 64 paths; positions that are to be saved go to ``saved``."""
+def _stride(equation, blocks, b, lanes, start, stop, dt, averaged, work):
+    """Steps ``start`` to ``stop`` of the lanes of block b; saves the positions that are asked."""
     for n in range(start, stop):
         _step(equation, lanes, n, dt, averaged, work)
-        if every > 0 and (n + 1) % every == 0:
+        if blocks.every > 0 and (n + 1) % blocks.every == 0:
             for i in range(len(lanes.x)):
                 for lane in range(LANES):
-                    saved[(n + 1) // every, i, lane] = lanes.x[i, lane]
+                    blocks.saved[(n + 1) // blocks.every, b, i, lane] = lanes.x[i, lane]
 
 
 @njit(**OPTIONS)
-def _copy(lanes):
-    return Lanes(lanes.x.copy(), lanes.stream.copy(), lanes.spare.copy(), lanes.previous.copy())
-
-
-@njit(**OPTIONS)
-def _restore(lanes, backup):
-    lanes.x[:] = backup.x
-    lanes.stream[:] = backup.stream
-    lanes.spare[:] = backup.spare
-    lanes.previous[:] = backup.previous
-
-
-@njit(**OPTIONS)
-def _last_finite(equation, lanes, used, start, dt, averaged, work):
-    """Repeat steps from ``start`` on to the last finite positions; return what ends them."""
-    n, before = start, lanes.x.copy()
-    while True:
-        _step(equation, lanes, n, dt, averaged, work)
-        flaw = first_flaw(lanes.x, used)
-        if flaw >= 0:
-            lanes.x[:] = before
-            return n, flaw
-        before[:] = lanes.x
-        n += 1
+def _copy(source, target):
+    """Let 64 paths stand where others stand."""
+    target.x[:] = source.x
+    target.stream[:] = source.stream
+    target.spare[:] = source.spare
+    target.previous[:] = source.previous
 
 
 @njit(**INLINE)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Executor
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from relaxlib import _checks
+from relaxlib._lanes.runs import saved_times
 from relaxlib._lanes.streams import LANES, seed_of
 from relaxlib.diffusions import Diffusion
 from relaxlib.paths._leave import leave
@@ -77,20 +79,17 @@ def simulate(
     >>> ensemble.paths.shape, bool(abs(ensemble.paths.var() - 0.5) < 0.03)
     ((1, 10000, 1), True)
     """
-    points = _starts(diffusion, x0, paths, executor)
-    dt, steps = _checks.positive("dt", dt), _checks.count("steps", steps)
+    points, dt = starts_and_step(diffusion, x0, dt, paths, executor)
+    steps = _checks.count("steps", steps)
     every = _checks.divisor("save_every", save_every, "steps", steps)
     _checks.choice("scheme", scheme, ("euler", "leimkuhler-matthews"))
     averaged = scheme == "leimkuhler-matthews"
     if averaged and callable(diffusion.noise):
         need = "constant noise for averaged increments"
         _checks.reject("scheme", repr(scheme), need, 'use scheme="euler"')
-    some = _some(points)
-    _checks.stable_step(dt, diffusion.step_bound(some), some)
-    arguments = (dt, steps, every, averaged, seed_of(rng))
-    groups = _in_groups(executor, march, diffusion, points, arguments)
-    times = dt * np.arange(0, steps + 1, every) if every else np.array([dt * steps])
-    return Ensemble(times, np.concatenate(groups, axis=1))
+    work = partial(march, diffusion, dt, steps, every, averaged, seed_of(rng))
+    groups = in_groups(executor, work, points, diffusion.step_bound)
+    return Ensemble(saved_times(dt, steps, every), np.concatenate(groups, axis=1))
 
 
 def first_exits(
@@ -145,30 +144,31 @@ def first_exits(
     >>> bool(abs(sample.mean().mean - 1.0) < 0.03)
     True
     """
-    points = _starts(diffusion, x0, paths, executor)
+    points, dt = starts_and_step(diffusion, x0, dt, paths, executor)
     _checks.kind("region", region, Ball, Box)
     _checks.fits("region.dim", region.dim, "the diffusion's dim", diffusion.dim)
     outside = ~region.contains(points)
     if outside.any():
         place = points[outside][0].tolist()
         _checks.reject("x0", place, "a start inside the region", "move it")
-    dt, max_steps = _checks.positive("dt", dt), _checks.count("max_steps", max_steps)
-    some = _some(points)
-    _checks.stable_step(dt, diffusion.step_bound(some), some)
-    _check_noise(diffusion, some, region, dt)
-    arguments = (region, dt, max_steps, seed_of(rng))
-    groups = _in_groups(executor, leave, diffusion, points, arguments)
+    _check_noise(diffusion, _some(points), region, dt)
+    max_steps = _checks.count("max_steps", max_steps)
+    work = partial(leave, diffusion, region, dt, max_steps, seed_of(rng))
+    groups = in_groups(executor, work, points, diffusion.step_bound)
     return ExitSample(*(np.concatenate(parts) for parts in zip(*groups, strict=True)))
 
 
-def _starts(
-    diffusion: Diffusion, x0: ArrayLike, paths: int | None, executor: Executor | None
-) -> np.ndarray:
-    """Starting points (n, d) of all paths."""
+def starts_and_step(
+    diffusion: Diffusion, x0: ArrayLike, dt: float, paths: int | None, executor: Executor | None
+) -> tuple[np.ndarray, float]:
+    """Starting points (n, d) of all paths, and a step that is stable there, both checked."""
     _checks.kind("diffusion", diffusion, Diffusion)
     if executor is not None:
         _checks.kind("executor", executor, Executor)
-    return _checks.starts("x0", x0, diffusion.dim, paths)
+    points, dt = _checks.starts("x0", x0, diffusion.dim, paths), _checks.positive("dt", dt)
+    some = _some(points)
+    _checks.stable_step(dt, diffusion.step_bound(some), some)
+    return points, dt
 
 
 def _check_noise(diffusion: Diffusion, points: np.ndarray, region: Ball | Box, dt: float) -> None:
@@ -190,19 +190,15 @@ def _some(points: np.ndarray) -> np.ndarray:
     return points[:1] if points.strides[0] == 0 else points[:: 1 + len(points) // 1024]
 
 
-def _in_groups(
-    executor: Executor | None, run: Callable, diffusion: Diffusion, points: np.ndarray, rest: tuple
+def in_groups(
+    executor: Executor | None, work: Callable, points: np.ndarray, step_bound: Callable
 ) -> list:
-    """Results of ``run`` on groups of whole blocks of paths, in order."""
-    if executor is None:
-        groups = [run(diffusion, points, 0, *rest)]
-    else:
-        cuts = range(0, len(points), _GROUP)
-        jobs = [
-            executor.submit(run, diffusion, points[cut : cut + _GROUP], cut, *rest) for cut in cuts
-        ]
-        groups = [job.result() for job in jobs]
+    """Results of work(points, number of the first) on groups of whole blocks, in order."""
+    size = len(points) if executor is None else _GROUP
+    cuts = range(0, len(points), size)
+    parts = [points[cut : cut + size] for cut in cuts]
+    groups = list((executor.map if executor else map)(work, parts, cuts))
     for _, failure in groups:
         if failure is not None:
-            failure.stop_euler(float(diffusion.step_bound(failure.position)))
+            failure.stop_euler(step_bound)
     return [result for result, _ in groups]

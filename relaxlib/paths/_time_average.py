@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from relaxlib import _checks
+from relaxlib._lanes.streams import seed_of
 from relaxlib.diffusions import Diffusion
-from relaxlib.paths._simulate import simulate
+from relaxlib.paths._march import march
+from relaxlib.paths._simulate import in_groups, starts_and_step
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,15 +84,18 @@ def time_average(
     --------
     >>> from relaxlib.diffusions import ornstein_uhlenbeck
     >>> fast = ornstein_uhlenbeck(3.0, 1.0, temperature=0.5)
-    >>> how = {"t": 20.0, "burn_in": 2.0, "dt": 0.02, "rng": 1, "paths": 500}
-    >>> found = time_average(fast, lambda y: y[..., 0] ** 2, 0.0, **how)
+    >>> found = time_average(
+    ...     fast, lambda y: y[..., 0] ** 2, 0.0, t=20.0, burn_in=2.0, dt=0.02, rng=1, paths=500
+    ... )
     >>> bool(abs(found.mean - 1 / 6) < 4 * found.stderr)
     True
     """
-    _checks.kind("diffusion", diffusion, Diffusion)
-    starts = _checks.starts("x0", x0, diffusion.dim, paths)
+    starts, dt = starts_and_step(diffusion, x0, dt, paths, None)
     _checks.count("number of paths", len(starts), least=2)
-    t, dt = _checks.positive("t", t), _checks.positive("dt", dt)
+    if callable(diffusion.noise):
+        need = "constant noise for averaged increments"
+        _checks.reject("diffusion", diffusion, need, "average paths of simulate")
+    t = _checks.positive("t", t)
     burn_in = _checks.nonnegative("burn_in", burn_in)
     every = _checks.count("save_every", save_every)
     _checks.function("observable", observable, "states (..., d)")
@@ -99,10 +105,9 @@ def time_average(
         _checks.reject("shape of observable", shape, need, "write it for states (..., d)")
     burnt, kept = (int(np.ceil(span / (dt * every) - 1e-9)) for span in (burn_in, t))
     kept = max(kept, 1)
-    steps = (burnt + kept) * every
-    how = {"dt": dt, "rng": rng, "scheme": "leimkuhler-matthews"}
-    run = simulate(diffusion, starts, steps=steps, save_every=every, **how)
-    averages = observable(run.paths[burnt + 1 :]).mean(axis=0)
+    work = partial(march, diffusion, dt, (burnt + kept) * every, every, True, seed_of(rng))
+    (positions,) = in_groups(None, work, starts, diffusion.step_bound)
+    averages = observable(positions[burnt + 1 :]).mean(axis=0)
     stderr = averages.std(axis=0, ddof=1) / np.sqrt(len(starts))
     length = kept * every * dt
     return TimeAverage(averages.mean(axis=0), stderr, length * len(starts) * stderr**2 / 2)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from concurrent.futures import as_completed
 from functools import partial
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -19,6 +18,7 @@ from relaxlib._lanes.streams import seed_of
 from relaxlib._lanes.walls import faces_of
 from relaxlib.diffusions import Diffusion
 from relaxlib.paths import Estimate, estimate
+from relaxlib.rare_events._checkpoint import digest, read_runs, write_runs
 from relaxlib.rare_events._splitting import Course, one_run
 from relaxlib.regions import Ball, Box
 
@@ -36,19 +36,18 @@ def exit_probability(
     replicas: int,
     runs: int,
     rng: int | np.random.Generator,
-    kill: int | None = None,
-    checkpoint: str | os.PathLike | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
 ) -> Estimate:
     r"""Probability that Euler's chain leaves a region before it enters a core.
 
     The level of a position is minus its distance from the boundary of the region. A run lets
-    `replicas` paths reach the core or the boundary; then, with z the ``kill``-th smallest of their
+    `replicas` paths reach the core or the boundary; then, with z the lower quartile of their
     highest levels, it replaces all paths that have not been above z by copies of others, cut where
     those first were above z and continued with new noise, until all but a few have left:
 
     .. math:: \hat p = \frac{\#\text{left}}{N} \prod_i \Bigl(1 - \frac{K_i}{N}\Bigr),
 
-    with K_i the number replaced. Its mean is that of the chain for any N and ``kill``.
+    with K_i the number replaced. Its mean is that of the chain for any N.
 
     Parameters
     ----------
@@ -70,8 +69,6 @@ def exit_probability(
         with fewer than about 60 the standard error tends to be too small.
     rng : int or numpy.random.Generator
         A seed, or a generator that is advanced by one draw.
-    kill : int, optional
-        Least number of paths that are replaced at once; a quarter of them when left out.
     checkpoint : path, optional
         A JSON file that keeps every finished run. A call that finds it goes on from there, also
         with more runs; the seed must be an int.
@@ -110,7 +107,7 @@ def exit_probability(
     if wrong.any():
         need = "starts in the region but not in its core"
         _checks.reject("starts", points[wrong][0].tolist(), need, "move it")
-    rows = _rows(diffusion, points, region, core, 0, dt, replicas, runs, rng, kill, checkpoint)
+    rows = _rows(diffusion, points, region, core, 0, dt, replicas, runs, rng, checkpoint)
     return estimate(rows[:, 4])
 
 
@@ -124,7 +121,7 @@ def mean_exit_time_splitting(
     replicas: int,
     runs: int,
     rng: int | np.random.Generator,
-    checkpoint: str | os.PathLike | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
 ) -> Estimate:
     r"""Mean time in which Euler's chain, started in a core, leaves a region around it.
 
@@ -188,7 +185,7 @@ def mean_exit_time_splitting(
         _checks.reject("x0.shape", np.shape(x0), f"one start ({diffusion.dim},)", "pass one")
     if not core.contains(points).all():
         _checks.reject("x0", points[0].tolist(), "a start in the core", "move one of them")
-    rows = _rows(diffusion, points, region, core, _LOOPS, dt, replicas, runs, rng, None, checkpoint)
+    rows = _rows(diffusion, points, region, core, _LOOPS, dt, replicas, runs, rng, checkpoint)
     if np.count_nonzero(rows[:, 4]) < 2:
         raise ArithmeticError(
             f"paths left the region after {_LOOPS} loops in fewer than two runs: take more "
@@ -216,8 +213,7 @@ def _rows(
     replicas: int,
     runs: int,
     rng: int | np.random.Generator,
-    kill: int | None,
-    checkpoint: str | os.PathLike | None,
+    checkpoint: str | os.PathLike[str] | None,
 ) -> np.ndarray:
     """Results (runs, 6) of independent runs, of those in the checkpoint and of new ones."""
     dt = _checks.positive("dt", dt)
@@ -226,26 +222,23 @@ def _rows(
         _checks.reject("noise at the start", 0, "noise that drives paths out", "heat it")
     replicas = _checks.count("replicas", replicas, least=2)
     runs = _checks.count("runs", runs, least=2)
-    kill = max(1, replicas // 4) if kill is None else _checks.count("kill", kill)
-    if kill >= replicas:
-        _checks.reject("kill", kill, f"kill < replicas = {replicas}", "replace fewer at once")
     if checkpoint is not None:
         _checks.kind("checkpoint", checkpoint, str, os.PathLike)
-    seed = seed_of(rng)
+    seed, kill = seed_of(rng), max(1, replicas // 4)
     arguments = {
         "loops before splitting": loops,
         "region": _plain(region),
         "core": _plain(core),
-        "start": _digest(points),
+        "start": digest(points),
         "diffusion": _fingerprint(diffusion, core),
         "dt": dt,
         "replicas": replicas,
         "kill": kill,
         "seed": int(seed),
     }
-    done = {} if checkpoint is None else _read(Path(checkpoint), arguments)
-    faces = (faces_of(part) for part in (region, core, _enlarged(core)))
-    course = Course(diffusion.equation, *faces, points[0], loops, dt, seed)
+    done = {} if checkpoint is None else read_runs(Path(checkpoint), arguments)
+    edge, inner, shell = (faces_of(part) for part in (region, core, _enlarged(core)))
+    course = Course(diffusion.equation, edge, inner, shell, points[0], loops, dt, seed)
     stop = Event()
     work = partial(one_run, diffusion, course, region, points, replicas, kill, stop)
     with threads() as pool, progress_bar(runs, "run") as bar:
@@ -256,7 +249,7 @@ def _rows(
                 done[futures[future]] = future.result()
                 bar.update()
                 if checkpoint is not None:
-                    _write(Path(checkpoint), arguments, done)
+                    write_runs(Path(checkpoint), arguments, done)
         finally:
             stop.set()
             pool.shutdown(cancel_futures=True)
@@ -304,40 +297,8 @@ def _fingerprint(diffusion: Diffusion, core: Ball | Box) -> str:
     lower, upper = _corners(core)
     shares = np.random.default_rng(0).uniform(-1.0, 2.0, (64, len(lower)))
     points = lower + shares * (upper - lower)
-    return f"{diffusion!r} {_digest(diffusion.drift_at(points), diffusion.noise_at(points))}"
+    return f"{diffusion!r} {digest(diffusion.drift_at(points), diffusion.noise_at(points))}"
 
 
-def _digest(*arrays: np.ndarray) -> str:
-    return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()[:16]
-
-
-def _plain(part: Ball | Box) -> list:
+def _plain(part: Ball | Box) -> list[Any]:
     return [type(part).__name__, *(corner.tolist() for corner in _corners(part))]
-
-
-def _read(path: Path, arguments: dict) -> dict[int, list[float]]:
-    """The finished runs in a checkpoint; none if there is no such file yet."""
-    if path.is_dir():
-        _checks.reject("checkpoint", path, "a file, not a folder", "add a file name")
-    if not path.parent.is_dir():
-        _checks.reject("checkpoint", path, "a folder that exists", "make it")
-    if not path.exists():
-        return {}
-    try:
-        stored = json.loads(path.read_text())
-        theirs = [stored["arguments"][name] for name in arguments]
-        done = {int(run): row for run, row in stored["runs"].items()}
-    except (ValueError, LookupError, TypeError, AttributeError):
-        _checks.reject("checkpoint", path, "a file of this function", "name another file")
-    for (name, value), other in zip(arguments.items(), theirs, strict=True):
-        if other != value:
-            need = f"{name} = {other} as in that file, not {value}"
-            _checks.reject("checkpoint", path, need, "pass the same, or name another file")
-    return done
-
-
-def _write(path: Path, arguments: dict, done: dict[int, list[float]]) -> None:
-    """Replace the checkpoint in one move, so that an interruption leaves the old one."""
-    draft = path.with_name(path.name + ".part")
-    draft.write_text(json.dumps({"arguments": arguments, "runs": done}))
-    draft.replace(path)

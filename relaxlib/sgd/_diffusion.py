@@ -7,10 +7,10 @@ from collections.abc import Callable
 import numpy as np
 from numba import njit
 
-from relaxlib import _checks
 from relaxlib._lanes.factors import pivoted_factor
 from relaxlib.diffusions import Diffusion
-from relaxlib.sgd._finite_sums import FiniteSum, check_formulas
+from relaxlib.sgd._descent import Descent, descent
+from relaxlib.sgd._finite_sums import Example, FiniteSum, formulas_of
 
 
 def sgd_diffusion(
@@ -50,23 +50,21 @@ def sgd_diffusion(
     >>> sde.temperature, sde.drift_at(1.0).tolist(), sde.diffusivity_at(1.0).round(12).tolist()
     (0.125, [-1.0], [[0.125]])
     """
-    check_formulas(finite_sum)
-    lr = _checks.positive("lr", lr)
-    batch_size = _checks.count("batch_size", batch_size)
-    noise_variance = _checks.nonnegative("noise_variance", noise_variance)
-    gradient, rows = finite_sum.example.gradient, finite_sum.example.rows
+    example, dim = formulas_of(finite_sum), finite_sum.dim
+    numbers = descent(finite_sum.size, lr, batch_size, noise_variance)
     return Diffusion(
-        drift=_mean_drift(gradient, *rows.shape, finite_sum.dim),
-        noise=_batch_noise(gradient, *rows.shape, finite_sum.dim, lr, batch_size, noise_variance),
-        dim=finite_sum.dim,
-        rank=finite_sum.dim,
-        params=rows.ravel(),
-        temperature=lr / (2 * batch_size),
+        drift=_mean_drift(example, dim),
+        noise=_batch_noise(example, dim, numbers),
+        dim=dim,
+        rank=dim,
+        params=example.rows.ravel(),
+        temperature=numbers.lr / (2 * numbers.batch_size),
     )
 
 
-def _mean_drift(gradient: Callable, size: int, width: int, dim: int) -> Callable:
-    gradient = njit(error_model="numpy")(gradient)
+def _mean_drift(example: Example, dim: int) -> Callable:
+    gradient = njit(error_model="numpy")(example.gradient)
+    size, width = example.rows.shape
 
     def drift(x, t, params, out):
         slope = np.empty(dim)
@@ -79,29 +77,23 @@ def _mean_drift(gradient: Callable, size: int, width: int, dim: int) -> Callable
     return drift
 
 
-def _batch_noise(
-    gradient: Callable,
-    size: int,
-    width: int,
-    dim: int,
-    lr: float,
-    batch_size: int,
-    noise_variance: float,
-) -> Callable:
-    gradient = njit(error_model="numpy")(gradient)
+def _batch_noise(example: Example, dim: int, numbers: Descent) -> Callable:
+    gradient = njit(error_model="numpy")(example.gradient)
+    size, width = example.rows.shape
+    scale, added = numbers.lr / numbers.batch_size, numbers.lr * numbers.noise_variance
 
     def noise(x, t, params, out):
-        slopes, mean, matrix = np.empty((size, dim)), np.zeros(dim), np.zeros((dim, dim))
+        slopes, mean, covariance = np.empty((size, dim)), np.zeros(dim), np.zeros((dim, dim))
         for i in range(size):
             gradient(x, params[i * width : (i + 1) * width], slopes[i])
             mean += slopes[i] / size
         for i in range(size):
             for k in range(dim):
                 for m in range(dim):
-                    spread = (slopes[i, k] - mean[k]) * (slopes[i, m] - mean[m])
-                    matrix[k, m] += lr / batch_size * spread / size
+                    product = (slopes[i, k] - mean[k]) * (slopes[i, m] - mean[m])
+                    covariance[k, m] += scale * product / size
         for k in range(dim):
-            matrix[k, k] += lr * noise_variance
-        pivoted_factor(matrix, out)
+            covariance[k, k] += added
+        pivoted_factor(covariance, out)
 
     return noise

@@ -3,17 +3,14 @@ r"""Losses that are means over examples, :math:`L = \frac1N\sum_i L_i`, and the 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numba import cfunc, float64, njit, void
+from numba import njit
 from numpy.typing import ArrayLike
 
 from relaxlib import _checks
-
-EXAMPLE_GRADIENT = void(float64[::1], float64[::1], float64[::1])
 
 
 class Example(NamedTuple):
@@ -41,139 +38,33 @@ class FiniteSum:
         losses(x) -> (N,) and gradients(x) -> (N, d) at x (d,).
     size, dim : int
         N and d.
-    example : Example, optional
-        Formulas that numba compiles; with them `sgd.sgd_paths` runs compiled.
-    quadratic : Quadratic, optional
-        Matrices and vectors when every L_i is quadratic.
+    example, quadratic : optional
+        What `from_example`, `least_squares`, `logistic` and `quadratics` know besides: formulas
+        of one example, with which `sgd_paths` runs compiled, and matrices and vectors when every
+        L_i is quadratic.
     """
 
     losses: Callable[[np.ndarray], np.ndarray]
     gradients: Callable[[np.ndarray], np.ndarray]
     size: int
     dim: int
-    example: Example | None = field(default=None)
-    quadratic: Quadratic | None = field(default=None)
+    example: Example | None = None
+    quadratic: Quadratic | None = None
 
     def loss(self, x: ArrayLike) -> float:
         """L at x (d,)."""
-        return float(np.mean(self.losses(point(self, x))))
+        return float(np.mean(self.losses(_checks.point("x", x, self.dim))))
 
     def grad(self, x: ArrayLike) -> np.ndarray:
         """Gradient of L at x (d,), as (d,)."""
-        return self.gradients(point(self, x)).mean(axis=0)
-
-    @cached_property
-    def compiled_gradient(self) -> Callable:
-        """The gradient of one example as a cfunc of signature `EXAMPLE_GRADIENT`."""
-        return cfunc(EXAMPLE_GRADIENT, error_model="numpy")(self.example.gradient)
+        return self.gradients(_checks.point("x", x, self.dim)).mean(axis=0)
 
     def __repr__(self) -> str:
         return f"<FiniteSum: size={self.size}, dim={self.dim}>"
 
 
-def least_squares(inputs: ArrayLike, targets: ArrayLike) -> FiniteSum:
-    r"""Linear least squares, :math:`L_i(x) = \tfrac12(a_i\cdot x - y_i)^2`.
-
-    Parameters
-    ----------
-    inputs : (N, d) array_like
-        The a_i.
-    targets : (N,) array_like
-        The y_i.
-
-    Returns
-    -------
-    FiniteSum
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not match or an entry is not finite.
-
-    Examples
-    --------
-    >>> least_squares([[1.0], [2.0]], [0.0, 1.0]).grad([1.0]).tolist()
-    [1.5]
-    """
-    a, y = _data("inputs", inputs, "targets", targets)
-    quadratic = Quadratic(a[:, :, None] * a[:, None, :], y[:, None] * a)
-    return from_example(_square_loss, _square_gradient, np.column_stack([a, y]), quadratic)
-
-
-def logistic(inputs: ArrayLike, labels: ArrayLike) -> FiniteSum:
-    r"""Logistic regression, :math:`L_i(x) = \log(1 + e^{-y_i\,a_i\cdot x})` with labels -1 and 1.
-
-    Parameters
-    ----------
-    inputs : (N, d) array_like
-        The a_i.
-    labels : (N,) array_like
-        The y_i, -1 or 1.
-
-    Returns
-    -------
-    FiniteSum
-
-    Raises
-    ------
-    ValueError
-        If a label is neither -1 nor 1, the shapes do not match, or an entry is not finite.
-
-    Examples
-    --------
-    >>> round(logistic([[1.0], [2.0]], [1, -1]).loss([0.0]), 4)
-    0.6931
-    """
-    a, y = _data("inputs", inputs, "labels", labels)
-    wrong = ~np.isin(y, (-1.0, 1.0))
-    if wrong.any():
-        _checks.reject("labels", y[wrong][0], "labels -1 or 1", "map the classes to -1 and 1")
-    return from_example(_logistic_loss, _logistic_gradient, np.column_stack([a, y]))
-
-
-def quadratics(matrices: ArrayLike, centers: ArrayLike) -> FiniteSum:
-    r"""Quadratic examples, :math:`L_i(x) = \tfrac12(x - c_i)^\top A_i(x - c_i)`.
-
-    Parameters
-    ----------
-    matrices : (N, d, d) or (N,) array_like
-        The symmetric A_i, for d = 1 as numbers.
-    centers : (N, d) or (N,) array_like
-        The c_i.
-
-    Returns
-    -------
-    FiniteSum
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not match, an entry is not finite, or a matrix is not symmetric.
-
-    Examples
-    --------
-    >>> quadratics([0.5, 2.0], [1.0, -0.5]).grad([1.5]).tolist()
-    [2.125]
-    """
-    c = _checks.array("centers", centers)
-    c = _checks.rows("centers", c[:, None] if c.ndim == 1 else c)
-    a = _checks.array("matrices", matrices)
-    a = a[:, None, None] if a.ndim == 1 else a
-    _checks.shape("matrices", a, (*c.shape, c.shape[-1]), "give one (d, d) matrix per center")
-    for matrix in a:
-        _checks.symmetric("matrices[i]", matrix)
-    quadratic = Quadratic(a, np.einsum("nij,nj->ni", a, c))
-    rows = np.column_stack([c, a.reshape(len(a), -1)])
-    return from_example(_quadratic_loss, _quadratic_gradient, rows, quadratic, dim=c.shape[1])
-
-
 def from_example(
-    loss: Callable,
-    gradient: Callable,
-    rows: ArrayLike,
-    quadratic: Quadratic | None = None,
-    *,
-    dim: int | None = None,
+    loss: Callable, gradient: Callable, rows: ArrayLike, *, dim: int | None = None
 ) -> FiniteSum:
     """Finite sum of one example's formulas over the rows of data.
 
@@ -183,7 +74,6 @@ def from_example(
         loss(x, row) -> float and gradient(x, row, out), in Python that numba compiles.
     rows : (N, m) array_like
         The data of each example.
-    quadratic : Quadratic, optional
     dim : int, optional
         d; one less than m when left out.
 
@@ -195,27 +85,45 @@ def from_example(
     ------
     ValueError
         If the rows are not a finite array (N, m).
+
+    Examples
+    --------
+    >>> def loss(x: np.ndarray, row: np.ndarray) -> float:
+    ...     return float(row[0] * x[0] ** 4 / 4)
+    >>> def gradient(x: np.ndarray, row: np.ndarray, out: np.ndarray) -> None:
+    ...     out[0] = row[0] * x[0] ** 3
+    >>> from_example(loss, gradient, [[1.0], [3.0]], dim=1).grad([2.0]).tolist()
+    [16.0]
     """
     data = _checks.rows("rows", rows)
     dim = _checks.count("dim", data.shape[1] - 1 if dim is None else dim)
-    all_losses, all_gradients = _over_rows(loss, gradient)
+    return sum_over_rows(Example(loss, gradient, data), dim)
 
-    def losses(x: np.ndarray) -> np.ndarray:
-        out = np.empty(len(data))
-        all_losses(_checks.point("x", x, dim), data, out)
+
+def sum_over_rows(example: Example, dim: int, quadratic: Quadratic | None = None) -> FiniteSum:
+    """Finite sum of one example's formulas over its rows."""
+    loss, gradient = (njit(error_model="numpy")(formula) for formula in example[:2])
+
+    @njit(error_model="numpy")
+    def losses(x, rows):
+        out = np.empty(len(rows))
+        for i in range(len(rows)):
+            out[i] = loss(x, rows[i])
         return out
 
-    def gradients(x: np.ndarray) -> np.ndarray:
-        out = np.empty((len(data), dim))
-        all_gradients(_checks.point("x", x, dim), data, out)
+    @njit(error_model="numpy")
+    def gradients(x, rows):
+        out = np.empty((len(rows), dim))
+        for i in range(len(rows)):
+            gradient(x, rows[i], out[i])
         return out
 
     return FiniteSum(
-        losses=losses,
-        gradients=gradients,
-        size=len(data),
+        losses=lambda x: losses(_checks.point("x", x, dim), example.rows),
+        gradients=lambda x: gradients(_checks.point("x", x, dim), example.rows),
+        size=len(example.rows),
         dim=dim,
-        example=Example(loss, gradient, data),
+        example=example,
         quadratic=quadratic,
     )
 
@@ -241,115 +149,52 @@ def noise_covariance(finite_sum: FiniteSum, x: ArrayLike) -> np.ndarray:
 
     Examples
     --------
+    >>> from relaxlib.sgd import least_squares
     >>> noise = noise_covariance(least_squares([[1.0], [2.0]], [0.0, 1.0]), [1.0])
     >>> noise.shape, round(float(noise[0, 0]), 12)
     ((1, 1), 0.25)
     """
-    centered = centered_gradients(finite_sum, x)
+    centered = _centered(_gradients(finite_sum, x))
     return centered.T @ centered
 
 
 def noise_rank(finite_sum: FiniteSum, x: ArrayLike) -> int:
-    """Rank of Q at x, at most min(d, N - 1): singular values above 1e-12 of the gradients' size."""
-    x = point(finite_sum, x)
-    gradients = finite_sum.gradients(x)
+    """Rank of Q at x, at most min(d, N - 1): singular values above 1e-12 of the gradients' size.
+
+    >>> from relaxlib.sgd import least_squares
+    >>> noise_rank(least_squares([[1.0, 0.0], [0.0, 1.0]], [1.0, 1.0]), [0.0, 0.0])
+    1
+    """
+    gradients = _gradients(finite_sum, x)
     scale = np.linalg.norm(gradients) / np.sqrt(len(gradients))
-    sizes = np.linalg.svd(centered_gradients(finite_sum, x), compute_uv=False)
+    sizes = np.linalg.svd(_centered(gradients), compute_uv=False)
     return int(np.count_nonzero(sizes > 1e-12 * scale))
 
 
-def centered_gradients(finite_sum: FiniteSum, x: ArrayLike) -> np.ndarray:
+def _gradients(finite_sum: FiniteSum, x: ArrayLike) -> np.ndarray:
+    """The gradients (N, d) of the examples at a point that a user gives."""
+    _checks.kind("finite_sum", finite_sum, FiniteSum)
+    return finite_sum.gradients(_checks.point("x", x, finite_sum.dim))
+
+
+def _centered(gradients: np.ndarray) -> np.ndarray:
     r"""The matrix B (N, d) of rows :math:`N^{-1/2}(\nabla L_i - \nabla L)`, so that Q = B^T B."""
-    x = point(finite_sum, x)
-    gradients = finite_sum.gradients(x)
     return (gradients - gradients.mean(axis=0)) / np.sqrt(len(gradients))
 
 
-def point(finite_sum: FiniteSum, x: ArrayLike) -> np.ndarray:
-    """One checked point (d,)."""
-    _checks.kind("finite_sum", finite_sum, FiniteSum)
-    return _checks.point("x", x, finite_sum.dim)
-
-
-def check_formulas(finite_sum: FiniteSum) -> None:
-    """Reject a sum that compiled loops cannot take."""
+def formulas_of(finite_sum: FiniteSum) -> Example:
+    """The formulas of one example, which compiled loops take; a sum without them is rejected."""
     _checks.kind("finite_sum", finite_sum, FiniteSum)
     if finite_sum.example is None:
         need = "the formulas of one example"
         _checks.reject("finite_sum", finite_sum, need, "build it with from_example")
+    return finite_sum.example
 
 
-def _data(name: str, inputs: ArrayLike, other: str, targets: ArrayLike) -> tuple:
-    a, y = _checks.rows(name, inputs), _checks.array(other, targets)
-    _checks.shape(other, y, a.shape[:1], f"one entry per row of {name}")
-    _checks.finite(other, y)
-    return a, y
-
-
-def _over_rows(loss: Callable, gradient: Callable) -> tuple[Callable, Callable]:
-    loss, gradient = (njit(error_model="numpy")(f) for f in (loss, gradient))
-
-    @njit(error_model="numpy")
-    def all_losses(x, rows, out):
-        for i in range(len(rows)):
-            out[i] = loss(x, rows[i])
-
-    @njit(error_model="numpy")
-    def all_gradients(x, rows, out):
-        for i in range(len(rows)):
-            gradient(x, rows[i], out[i])
-
-    return all_losses, all_gradients
-
-
-@njit
-def _residual(x, row):
-    total = -row[len(x)]
-    for k in range(len(x)):
-        total += row[k] * x[k]
-    return total
-
-
-def _square_loss(x, row):
-    return _residual(x, row) ** 2 / 2
-
-
-def _square_gradient(x, row, out):
-    residual = _residual(x, row)
-    for k in range(len(x)):
-        out[k] = residual * row[k]
-
-
-@njit
-def _margin(x, row):
-    total = 0.0
-    for k in range(len(x)):
-        total += row[k] * x[k]
-    return row[len(x)] * total
-
-
-def _logistic_loss(x, row):
-    margin = _margin(x, row)
-    return max(-margin, 0.0) + np.log1p(np.exp(-abs(margin)))
-
-
-def _logistic_gradient(x, row, out):
-    slope = -row[len(x)] / (1.0 + np.exp(_margin(x, row)))
-    for k in range(len(x)):
-        out[k] = slope * row[k]
-
-
-def _quadratic_loss(x, row):
-    d, total = len(x), 0.0
-    for i in range(d):
-        for j in range(d):
-            total += (x[i] - row[i]) * row[d + i * d + j] * (x[j] - row[j])
-    return total / 2
-
-
-def _quadratic_gradient(x, row, out):
-    d = len(x)
-    for i in range(d):
-        out[i] = 0.0
-        for j in range(d):
-            out[i] += row[d + i * d + j] * (x[j] - row[j])
+def quadratic_of(finite_sum: FiniteSum) -> Quadratic:
+    """The matrices and vectors of a sum of quadratic losses; another sum is rejected."""
+    _checks.kind("finite_sum", finite_sum, FiniteSum)
+    if finite_sum.quadratic is None:
+        need = "quadratic losses"
+        _checks.reject("finite_sum", finite_sum, need, "use least_squares or quadratics")
+    return finite_sum.quadratic

@@ -6,12 +6,25 @@ diffusion, are linear in the first two moments before: no sampling is needed to 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.linalg import expm
 
 from relaxlib import _checks
-from relaxlib.sgd._finite_sums import FiniteSum
+from relaxlib.sgd._descent import Descent, descent
+from relaxlib.sgd._finite_sums import FiniteSum, Quadratic, quadratic_of
+
+
+class State(NamedTuple):
+    """First two moments of a law of mass one; with mass zero, a direction to change them in."""
+
+    mean: np.ndarray  # (d,)
+    second: np.ndarray  # (d, d)
+    mass: float
 
 
 def sgd_moments(
@@ -69,17 +82,13 @@ def sgd_moments(
     >>> float(seconds[1, 0, 0])
     0.25
     """
-    lr, *noise_of = _checked(finite_sum, lr, batch_size, noise_variance, replacement)
-    steps = _checks.count("steps", steps, least=0)
-    mean = _checks.point("start", start, finite_sum.dim)
-    means, seconds = [mean], [np.outer(mean, mean)]
+    quadratic = quadratic_of(finite_sum)
+    numbers = descent(finite_sum.size, lr, batch_size, noise_variance, replacement)
+    states = [_start(start, finite_sum.dim)]
     with np.errstate(over="ignore", invalid="ignore"):
-        for _ in range(steps):
-            state = means[-1], seconds[-1]
-            mean, second = _step(finite_sum, *state, _noise(finite_sum, *state, *noise_of), lr)
-            means.append(mean)
-            seconds.append(second)
-    means, seconds = np.array(means), np.array(seconds)
+        for _ in range(_checks.count("steps", steps, least=0)):
+            states.append(_step(quadratic, numbers, states[-1]))
+    means, seconds = (np.array([state[k] for state in states]) for k in range(2))
     failed = np.flatnonzero(~np.isfinite(seconds).all(axis=(1, 2)))
     if len(failed):
         raise ArithmeticError(f"moments overflow at step {failed[0]}; take a smaller lr")
@@ -134,27 +143,23 @@ def diffusion_moments(
     >>> round(float(second[0, 0]), 12)
     0.25
     """
-    lr, *noise_of = _checked(finite_sum, lr, batch_size, noise_variance, True)
+    quadratic, dim = quadratic_of(finite_sum), finite_sum.dim
+    numbers = descent(finite_sum.size, lr, batch_size, noise_variance)
     order = _checks.count("order", order)
     if order > 2:
         _checks.reject("order", order, "1 or 2", "choose one")
     t = _checks.nonnegative("t", t)
-    dim = finite_sum.dim
-    curvature = finite_sum.quadratic.matrices.mean(axis=0)
-    turn = np.eye(dim) if order == 1 else np.eye(dim) + lr / 2 * curvature
+    curvature = quadratic.matrices.mean(axis=0)
+    turn = np.eye(dim) if order == 1 else np.eye(dim) + numbers.lr / 2 * curvature
 
-    def rate(mean: np.ndarray, second: np.ndarray, one: float) -> np.ndarray:
-        slope, cross, _ = _gradient_moments(finite_sum, mean, second, one)
-        noise = _noise(finite_sum, mean, second, *noise_of, one)
+    def rate(state: State) -> State:
+        slope, cross, _ = _gradient_moments(quadratic, state)
         pull = turn @ cross
-        return np.concatenate([-turn @ slope, (lr * noise - pull - pull.T).ravel(), [0.0]])
+        change = numbers.lr * _noise(quadratic, numbers, state) - pull - pull.T
+        return State(-turn @ slope, change, 0.0)
 
-    mean = _checks.point("start", start, dim)
-    state = np.concatenate([mean, np.outer(mean, mean).ravel(), [1.0]])
-    units = np.eye(len(state))
-    columns = [rate(u[:dim], u[dim:-1].reshape(dim, dim), u[-1]) for u in units]
     with np.errstate(over="ignore", invalid="ignore"):
-        final = expm(t * np.array(columns).T) @ state
+        final = expm(t * _matrix(rate, dim)) @ _flat(_start(start, dim))
     if not np.isfinite(final).all():
         raise ArithmeticError(f"moments overflow at t = {t:g}; take a smaller t or lr")
     return final[:dim], final[dim:-1].reshape(dim, dim)
@@ -194,92 +199,68 @@ def stationary_moments(
     >>> round(float(second[0, 0]), 12)  # eta/(2 - eta)
     0.333333333333
     """
-    lr, *noise_of = _checked(finite_sum, lr, batch_size, noise_variance, replacement)
-    dim = finite_sum.dim
-
-    def step(mean: np.ndarray, second: np.ndarray, one: float) -> np.ndarray:
-        noise = _noise(finite_sum, mean, second, *noise_of, one)
-        mean, second = _step(finite_sum, mean, second, noise, lr, one)
-        return np.concatenate([mean, second.ravel()])
-
-    size = dim + dim * dim
-    columns = [step(u[:dim], u[dim:].reshape(dim, dim), 0.0) for u in np.eye(size)]
-    linear = np.array(columns).T
+    quadratic, dim = quadratic_of(finite_sum), finite_sum.dim
+    numbers = descent(finite_sum.size, lr, batch_size, noise_variance, replacement)
+    matrix = _matrix(partial(_step, quadratic, numbers), dim)
+    linear, constant = matrix[:-1, :-1], matrix[:-1, -1]
     radius = np.abs(np.linalg.eigvals(linear)).max()
     if radius > 1.0 - 1e-9:
-        least = np.linalg.eigvalsh(finite_sum.quadratic.matrices.mean(axis=0))[0]
-        if lr * least < 1e-9:
-            need = f"at least 1e-9/lr = {1e-9 / lr:g}, for the curvature vanishes in some direction"
+        least = np.linalg.eigvalsh(quadratic.matrices.mean(axis=0))[0]
+        if numbers.lr * least < 1e-9:
+            bound = f"at least 1e-9/lr = {1e-9 / numbers.lr:g}"
+            need = f"{bound}, for the curvature vanishes in some direction"
             _checks.reject("least curvature", f"{least:g}", need, "add a quadratic penalty")
         need = "a spectral radius of the second moments' recursion below 1"
-        _checks.reject("lr", f"{lr:g} (radius {radius:.4g})", need, "take a smaller lr")
-    constant = step(np.zeros(dim), np.zeros((dim, dim)), 1.0)
-    state = np.linalg.solve(np.eye(size) - linear, constant)
-    return state[:dim], state[dim:].reshape(dim, dim)
+        _checks.reject("lr", f"{numbers.lr:g} (radius {radius:.4g})", need, "take a smaller lr")
+    final = np.linalg.solve(np.eye(len(linear)) - linear, constant)
+    return final[:dim], final[dim:].reshape(dim, dim)
 
 
-def _checked(
-    finite_sum: FiniteSum, lr: float, batch_size: int, noise_variance: float, replacement: bool
-) -> tuple[float, int, float, bool]:
-    """The last four arguments, converted."""
-    _checks.kind("finite_sum", finite_sum, FiniteSum)
-    if finite_sum.quadratic is None:
-        need = "quadratic losses"
-        _checks.reject("finite_sum", finite_sum, need, "use least_squares or quadratics")
-    lr = _checks.positive("lr", lr)
-    noise_variance = _checks.nonnegative("noise_variance", noise_variance)
-    replacement = _checks.flag("replacement", replacement)
-    return lr, check_batch(finite_sum, batch_size, replacement), noise_variance, replacement
+def _start(point: ArrayLike, dim: int) -> State:
+    mean = _checks.point("start", point, dim)
+    return State(mean, np.outer(mean, mean), 1.0)
 
 
-def check_batch(finite_sum: FiniteSum, batch_size: int, replacement: bool) -> int:
-    """The batch size as an int; without replacement at most the number of examples."""
-    batch = _checks.count("batch_size", batch_size)
-    if not replacement and batch > finite_sum.size:
-        need = f"batch_size <= {finite_sum.size} examples without replacement"
-        _checks.reject("batch_size", batch, need, "draw with replacement")
-    return batch
+def _flat(state: State) -> np.ndarray:
+    return np.concatenate([state.mean, state.second.ravel(), [state.mass]])
 
 
-def _step(
-    finite_sum: FiniteSum,
-    mean: np.ndarray,
-    second: np.ndarray,
-    noise: np.ndarray,
-    lr: float,
-    one: float = 1.0,
-) -> tuple[np.ndarray, np.ndarray]:
+def _matrix(change: Callable[[State], State], dim: int) -> np.ndarray:
+    """Matrix of a linear map of flat states, whose entries are d + d^2 + 1."""
+    units = np.eye(dim + dim * dim + 1)
+    states = [State(unit[:dim], unit[dim:-1].reshape(dim, dim), unit[-1]) for unit in units]
+    return np.array([_flat(change(state)) for state in states]).T
+
+
+def _step(quadratic: Quadratic, numbers: Descent, state: State) -> State:
     """Both moments after a step, the second one symmetric to the last bit."""
-    slope, cross, square = _gradient_moments(finite_sum, mean, (second + second.T) / 2, one)
+    mean, second, mass = state
+    slope, cross, square = _gradient_moments(quadratic, State(mean, (second + second.T) / 2, mass))
+    noise, lr = _noise(quadratic, numbers, state), numbers.lr
     after = second - lr * (cross + cross.T) + lr**2 * (square + noise)
-    return mean - lr * slope, (after + after.T) / 2
+    return State(mean - lr * slope, (after + after.T) / 2, mass)
 
 
 def _gradient_moments(
-    finite_sum: FiniteSum, mean: np.ndarray, second: np.ndarray, one: float = 1.0
+    quadratic: Quadratic, state: State
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Moments of the mean gradient a x - g: itself, times x^T, and its outer square."""
-    a, g = (array.mean(axis=0) for array in finite_sum.quadratic)
-    slope = a @ mean - g * one
-    cross = a @ second - np.outer(g, mean)
-    mixed = np.outer(a @ mean, g)
-    return slope, cross, a @ second @ a.T - mixed - mixed.T + np.outer(g, g) * one
+    """Moments of the mean gradient A x - g: itself, times x^T, and its outer square."""
+    matrix, vector = (array.mean(axis=0) for array in quadratic)
+    mean, second, mass = state
+    slope = matrix @ mean - vector * mass
+    cross = matrix @ second - np.outer(vector, mean)
+    mixed = np.outer(matrix @ mean, vector)
+    square = matrix @ second @ matrix.T - mixed - mixed.T + np.outer(vector, vector) * mass
+    return slope, cross, square
 
 
-def _noise(
-    finite_sum: FiniteSum,
-    mean: np.ndarray,
-    second: np.ndarray,
-    batch_size: int,
-    noise_variance: float,
-    replacement: bool,
-    one: float = 1.0,
-) -> np.ndarray:
+def _noise(quadratic: Quadratic, numbers: Descent, state: State) -> np.ndarray:
     """Expected covariance of a noisy batch's gradient."""
-    a, g = finite_sum.quadratic
-    mixed = np.einsum("nij,j,nk->ik", a, mean, g) / len(a)
-    square = np.einsum("nij,jk,nlk->il", a, second, a) / len(a)
-    square += np.einsum("ni,nj->ij", g, g) / len(a) * one - mixed - mixed.T
-    covariance = square - _gradient_moments(finite_sum, mean, second, one)[2]
-    share = 1.0 if replacement else (len(a) - batch_size) / max(len(a) - 1, 1)
-    return covariance * share / batch_size + noise_variance * np.eye(finite_sum.dim) * one
+    (matrices, vectors), (mean, second, mass) = quadratic, state
+    size, batch = len(matrices), numbers.batch_size
+    mixed = np.einsum("nij,j,nk->ik", matrices, mean, vectors) / size
+    square = np.einsum("nij,jk,nlk->il", matrices, second, matrices) / size
+    square += np.einsum("ni,nj->ij", vectors, vectors) / size * mass - mixed - mixed.T
+    covariance = square - _gradient_moments(quadratic, state)[2]
+    share = 1.0 if numbers.replacement else (size - batch) / max(size - 1, 1)
+    return covariance * share / batch + numbers.noise_variance * np.eye(len(mean)) * mass

@@ -2,43 +2,25 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import NamedTuple
+from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import Any
 
 import numpy as np
-from numba import njit
+from numba import cfunc, float64, njit, void
 from numpy.typing import ArrayLike
 
 from relaxlib import _checks
-from relaxlib._lanes.blocks import pack, unpack
 from relaxlib._lanes.compilation import OPTIONS
-from relaxlib._lanes.progress import in_spans, over_threads, threads
-from relaxlib._lanes.steps import draw, first_failure, first_flaw
-from relaxlib._lanes.streams import LANES, seed_blocks, seed_of, uniforms
+from relaxlib._lanes.failures import first_flaw
+from relaxlib._lanes.runs import run, saved_times
+from relaxlib._lanes.steps import draw
+from relaxlib._lanes.streams import LANES, seed_of, uniforms
 from relaxlib.paths import Ensemble
-from relaxlib.sgd._finite_sums import FiniteSum, check_formulas
-from relaxlib.sgd._moments import check_batch
+from relaxlib.sgd._descent import descent
+from relaxlib.sgd._finite_sums import FiniteSum, formulas_of
 
-
-class Settings(NamedTuple):
-    """Numbers of one run."""
-
-    lr: float
-    batch_size: int
-    noise_deviation: float
-    replacement: bool
-    every: int
-    count: int
-
-
-class Blocks(NamedTuple):
-    """Where the paths stand, in blocks of 64 lanes."""
-
-    x: np.ndarray  # (b, d, 64)
-    stream: np.ndarray  # (b, 4, 64)
-    spare: np.ndarray  # (b, d, 64)
-    order: np.ndarray  # (b, 64, N) a permutation of the examples per path, for drawing subsets
-    failures: np.ndarray  # (b, 2) step and lane that left the finite numbers, else -1
+_EXAMPLE_GRADIENT = void(float64[::1], float64[::1], float64[::1])
 
 
 def sgd_paths(
@@ -98,77 +80,64 @@ def sgd_paths(
     >>> bool(abs(ensemble.paths.var() - 1 / 3) < 0.01)
     True
     """
-    check_formulas(finite_sum)
+    example = formulas_of(finite_sum)
     points = _checks.starts("x0", x0, finite_sum.dim, paths)
-    lr, steps = _checks.positive("lr", lr), _checks.count("steps", steps)
-    deviation = np.sqrt(_checks.nonnegative("noise_variance", noise_variance))
-    replacement = _checks.flag("replacement", replacement)
-    batch = check_batch(finite_sum, batch_size, replacement)
+    numbers = descent(finite_sum.size, lr, batch_size, noise_variance, replacement)
+    steps = _checks.count("steps", steps)
     every = _checks.divisor("save_every", save_every, "steps", steps)
-    settings = Settings(lr, batch, deviation, replacement, every, len(points))
-    times = lr * np.arange(0, steps + 1, every) if every else np.array([lr * steps])
-    return Ensemble(times, _march(finite_sum, points, settings, steps, seed_of(rng)))
+    blocks, indices = -(-len(points) // LANES), 0 if numbers.replacement else finite_sum.size
+    spare = np.empty((blocks, finite_sum.dim, LANES))
+    order = np.broadcast_to(np.arange(indices), (blocks, LANES, indices)).copy()
+    gradient = _compiled(example.gradient)
+    advance = partial(_advance, gradient, example.rows, numbers, spare, order)
+    positions, failure = run(points, 0, steps, every, seed_of(rng), advance)
+    if failure is not None:
+        failure.stop(": SGD on a curvature h is stable for lr < 2/h; take a smaller lr")
+    return Ensemble(saved_times(numbers.lr, steps, every), positions)
 
 
-def _march(
-    finite_sum: FiniteSum, points: np.ndarray, settings: Settings, steps: int, seed: np.uint64
-) -> np.ndarray:
-    """Positions (k, n, d) at the saved steps, or the last."""
-    x = pack(points)
-    rows = finite_sum.example.rows
-    indices = 0 if settings.replacement else len(rows)
-    order = np.broadcast_to(np.arange(indices), (len(x), LANES, indices)).copy()
-    failures = np.full((len(x), 2), -1)
-    state = Blocks(x, seed_blocks(seed, 0, len(x)), np.empty_like(x), order, failures)
-    saved = np.empty((steps // settings.every + 1 if settings.every else 0, *x.shape))
-    saved[:1] = x
-    with threads() as pool:
-        for span in in_spans(steps, "step"):
-            kernel = partial(
-                _advance, state, saved, rows, settings, finite_sum.compiled_gradient, span
-            )
-            over_threads(pool, kernel, len(x))
-            failure = first_failure(x, failures, 0)
-            if failure is not None:
-                failure.stop(": SGD on a curvature h is stable for lr < 2/h; take a smaller lr")
-    return unpack(saved if settings.every else x[None], settings.count)
+@lru_cache(maxsize=64)
+def _compiled(gradient: Callable) -> Any:
+    return cfunc(_EXAMPLE_GRADIENT, error_model="numpy")(gradient)
 
 
 @njit(**OPTIONS)
-def _advance(state, saved, rows, settings, gradient, steps, first, last):
-    """Take the blocks from ``first`` to ``last`` through the ``steps`` = (first, last)."""
-    dim = state.x.shape[1]
+def _advance(gradient, rows, numbers, spare, order, blocks, steps, first, last):
+    """Take the blocks from ``first`` to ``last`` through the ``steps`` = (start, stop).
+
+    ``order`` (b, 64, N) holds a permutation of the examples per path, for drawing subsets.
+    """
+    dim = blocks.x.shape[1]
     slope, total, place = np.empty(dim), np.empty((dim, LANES)), np.empty(dim)
     chances, normals = np.empty(LANES), np.zeros((dim, LANES))
+    deviation = np.sqrt(numbers.noise_variance)
     for b in range(first, last):
-        x, before = state.x[b], state.x[b].copy()
-        used = min(LANES, settings.count - b * LANES)
+        x, before = blocks.x[b], blocks.x[b].copy()
+        used = min(LANES, blocks.paths - b * LANES)
         for n in range(steps[0], steps[1]):
-            if state.failures[b, 0] >= 0:
+            if blocks.failures[b, 0] >= 0:
                 break
             before[:] = x
             total[:] = 0.0
-            for k in range(settings.batch_size):
-                uniforms(state.stream[b], chances)
+            for k in range(numbers.batch_size):
+                uniforms(blocks.stream[b], chances)
                 for lane in range(LANES):
-                    i = _pick(
-                        chances[lane], k, len(rows), settings.replacement, state.order[b, lane]
-                    )
+                    i = _pick(chances[lane], k, len(rows), numbers.replacement, order[b, lane])
                     place[:] = x[:, lane]
                     gradient(place, rows[i], slope)
                     total[:, lane] += slope
-            if settings.noise_deviation > 0.0:
-                draw(state.stream[b], n, normals, state.spare[b])
+            if deviation > 0.0:
+                draw(blocks.stream[b], n, normals, spare[b])
             for i in range(dim):
                 for lane in range(LANES):
-                    kick = settings.noise_deviation * normals[i, lane]
-                    x[i, lane] += settings.lr * (kick - total[i, lane] / settings.batch_size)
-            if settings.every > 0 and (n + 1) % settings.every == 0:
-                saved[(n + 1) // settings.every, b] = x
+                    kick = deviation * normals[i, lane]
+                    x[i, lane] += numbers.lr * (kick - total[i, lane] / numbers.batch_size)
+            if blocks.every > 0 and (n + 1) % blocks.every == 0:
+                blocks.saved[(n + 1) // blocks.every, b] = x
             flaw = first_flaw(x, used)
             if flaw >= 0:
                 x[:] = before
-                state.failures[b, 0], state.failures[b, 1] = n, flaw
+                blocks.failures[b, 0], blocks.failures[b, 1] = n, flaw
 
 
 @njit(**OPTIONS)
@@ -177,7 +146,5 @@ def _pick(chance, k, size, replacement, order):
     if replacement:
         return min(int((1.0 - chance) * size), size - 1)
     swap = k + min(int((1.0 - chance) * (size - k)), size - k - 1)
-    chosen = order[swap]
-    order[swap] = order[k]
-    order[k] = chosen
-    return chosen
+    order[k], order[swap] = order[swap], order[k]
+    return order[k]

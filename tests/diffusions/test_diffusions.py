@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from relaxlib._lanes.factors import factor
 from relaxlib.diffusions import Diffusion, langevin, ornstein_uhlenbeck, two_scale, underdamped
-from relaxlib.diffusions._drifts import factor
 from relaxlib.landscapes import (
     double_well,
     double_well_2d,

@@ -1,15 +1,14 @@
 """Splitting: mean exit times up to e^15, no bias however few the paths, bits, checkpoints."""
 
 import json
+import pathlib
 import signal
-import time
 
 import numba
 import numpy as np
 import pytest
 from scipy.sparse.linalg import spsolve
 
-from relaxlib import rare_events
 from relaxlib.diffusions import Diffusion, langevin, ornstein_uhlenbeck
 from relaxlib.grid import Grid
 from relaxlib.landscapes import double_well, double_well_2d
@@ -82,6 +81,13 @@ def rows_in(path):
     return np.array(list(json.loads(path.read_text())["runs"].values()))
 
 
+def time_from(means):
+    """The formula of the docstring, from what a checkpoint keeps of each run, or means of it."""
+    first, loop_time, loops, survived, left, last_time = np.moveaxis(means, -1, 0)
+    p = left / survived
+    return first + survived * ((1 - p) / p * loop_time / loops + last_time / left)
+
+
 def test_the_time_does_not_depend_on_how_many_loops_are_simulated():
     p, first, loop, last = 0.3, 0.7, 2.0, 0.4
     for loops in (0, 1, 5):
@@ -89,7 +95,16 @@ def test_the_time_does_not_depend_on_how_many_loops_are_simulated():
         returns = sum((1 - p) ** k for k in range(1, loops + 1))
         time = first + returns * loop + (1 - survived) * last
         row = np.array([time, 3 * loop, 3, survived, survived * p, survived * p * last])
-        assert rare_events._mean_time(row) == pytest.approx(first + (1 - p) / p * loop + last)
+        assert time_from(row) == pytest.approx(first + (1 - p) / p * loop + last)
+
+
+@pytest.mark.parametrize("runs", [2, 9])
+def test_the_result_is_the_formula_of_the_means_with_the_error_of_the_jackknife(tmp_path, runs):
+    result = line(runs, checkpoint=tmp_path / "runs.json")
+    rows = rows_in(tmp_path / "runs.json")
+    assert result.mean == pytest.approx(time_from(rows.mean(axis=0)))
+    without = np.array([time_from(np.delete(rows, k, axis=0).mean(axis=0)) for k in range(runs)])
+    assert result.stderr == pytest.approx(np.sqrt((runs - 1) * without.var()))
 
 
 def test_loops_last_as_long_in_both_halves_and_errors_are_those_of_batches(tmp_path):
@@ -100,7 +115,7 @@ def test_loops_last_as_long_in_both_halves_and_errors_are_those_of_batches(tmp_p
     steps, late_steps, late_loops = rows[:, :3].mean(axis=0)
     assert 9.9 < late_loops <= 10.0
     assert 20.0 < steps * late_loops / late_steps < 20.8
-    batches = rare_events._mean_time(rows.reshape(20, 6, 6).mean(axis=1))
+    batches = time_from(rows.reshape(20, 6, 6).mean(axis=1))
     assert 0.6 < result.stderr / (batches.std(ddof=1) / np.sqrt(20)) < 1.6
 
 
@@ -118,12 +133,10 @@ def direct(starts, dt, count):
     return left / count, total / left
 
 
-@pytest.mark.parametrize(
-    ("replicas", "kill", "runs"), [(2, None, 1500), (20, 1, 300), (20, None, 500), (20, 19, 800)]
-)
-def test_there_is_no_bias_however_few_the_paths(replicas, kill, runs):
+@pytest.mark.parametrize(("replicas", "runs"), [(2, 1500), (3, 1200), (7, 800), (20, 500)])
+def test_there_is_no_bias_however_few_the_paths(replicas, runs):
     starts, dt, count = [-0.6, -0.3], 0.1, 200_000
-    options = {"dt": dt, "replicas": replicas, "kill": kill, "runs": runs, "rng": 5}
+    options = {"dt": dt, "replicas": replicas, "runs": runs, "rng": 5}
     points = np.array(starts)[:, None]
     result = exit_probability(WARM, points, HALF_LINE, CORE, **options)
     exact, _ = direct(starts, dt, count)
@@ -189,30 +202,31 @@ def test_seeds_give_other_paths_and_generators_move_on(tmp_path):
     assert len(times) == 4 * 9
 
 
-@pytest.mark.parametrize("run", [line, ball])
-def test_an_interrupted_call_goes_on(run, monkeypatch, tmp_path):
-    path, write = tmp_path / "runs.json", rare_events._write
+@pytest.fixture
+def written(monkeypatch):
+    """How many runs a checkpoint held at each time that it was replaced; Ctrl-C comes at four."""
+    replace, counts = pathlib.Path.replace, []
 
-    def interrupted(path, arguments, done):
-        write(path, arguments, done)
-        if len(done) == 4:
+    def interrupted(fresh, path):
+        replace(fresh, path)
+        counts.append(len(rows_in(path)))
+        if len(counts) == 4:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(rare_events, "_write", interrupted)
+    monkeypatch.setattr(pathlib.Path, "replace", interrupted)
+    return counts
+
+
+@pytest.mark.parametrize("run", [line, ball])
+def test_an_interrupted_call_goes_on(run, written, tmp_path):
+    path = tmp_path / "runs.json"
     with pytest.raises(KeyboardInterrupt):
         run(checkpoint=path)
-    assert len(json.loads(path.read_text())["runs"]) == 4
-    fresh = []
-
-    def counted(path, arguments, done):
-        write(path, arguments, done)
-        fresh.append(len(done))
-
-    monkeypatch.setattr(rare_events, "_write", counted)
+    assert written == [1, 2, 3, 4]
     assert bits(run(checkpoint=path)) == bits(run())
-    assert fresh == [5, 6, 7, 8, 9]
+    assert written[4:] == [5, 6, 7, 8, 9]
     assert bits(run(checkpoint=path)) == bits(run())
-    assert len(fresh) == 5
+    assert len(written) == 9
     assert bits(run(checkpoint=path, runs=11)) == bits(run(runs=11))
     assert bits(run(checkpoint=str(path), runs=5)) == bits(run(runs=5))
     assert [file.name for file in tmp_path.iterdir()] == ["runs.json"]
@@ -228,14 +242,12 @@ def test_control_c_answers_in_the_middle_of_a_run():
     exit_probability(motion, 1.1, Box(-2.0, 2.0), Box(-1.0, 1.0), **options)  # compiles
     before = signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, 1.0)
-    begin = time.perf_counter()
     try:
         with pytest.raises(KeyboardInterrupt):
             exit_probability(motion, 1e4, far, Box(-1.0, 1.0), **options)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         signal.signal(signal.SIGALRM, before)
-    assert time.perf_counter() - begin < 4.0
 
 
 @pytest.mark.parametrize(
@@ -244,7 +256,6 @@ def test_control_c_answers_in_the_middle_of_a_run():
         ({"rng": 8}, "need seed = 7 as in that file, not 8"),
         ({"dt": 0.01}, "need dt = 0.02 as in that file, not 0.01"),
         ({"replicas": 51}, "need replicas = 50 as in that file, not 51"),
-        ({"kill": 3}, "need kill = 12 as in that file, not 3"),
         ({"starts": (0.5, 0.0)}, "need start = "),
         ({"region": Ball((0.0, 0.0), 1.3)}, r"need region = \['Ball', \[-1.2, -1.2\]"),
         ({"core": Ball((0.0, 0.0), 0.31)}, r"need core = \['Ball', \[-0.3, -0.3\]"),
@@ -360,8 +371,6 @@ def test_bad_input_is_refused(call, change, message):
         (lambda: probability(starts=np.empty((0, 1))), "number of starts = 0"),
         (lambda: probability(starts=[-0.5, 0.0]), "starts.shape"),
         (lambda: probability(starts=np.nan), "starts.* = nan: need finite entries"),
-        (lambda: probability(kill=0), "kill = 0: need an integer >= 1"),
-        (lambda: probability(kill=10), "kill = 10: need kill < replicas = 10"),
         (lambda: mean_time(x0=-0.8), r"x0 = \[-0.8\]: need a start in the core"),
         (lambda: mean_time(x0=[[-1.0], [-1.0]]), r"x0.shape = \(2, 1\): need one start \(1,\)"),
         (lambda: mean_time(core=Box(-1.9, 0.6)), "need a core that 1.5 times as large is inside"),

@@ -6,10 +6,10 @@ import numba
 import numpy as np
 import pytest
 
+from relaxlib import sgd
 from relaxlib.paths import simulate
 from relaxlib.sgd import (
     FiniteSum,
-    diffusion,
     diffusion_moments,
     from_example,
     least_squares,
@@ -17,6 +17,7 @@ from relaxlib.sgd import (
     noise_covariance,
     noise_rank,
     quadratics,
+    sgd_diffusion,
     sgd_moments,
     sgd_paths,
     stationary_moments,
@@ -124,7 +125,7 @@ def test_noisy_sgd_second_moment_errors():
 
 
 def test_diffusion_moments_are_those_of_its_paths():
-    sde = diffusion(PLANE, lr=0.4, batch_size=2, noise_variance=0.1)
+    sde = sgd_diffusion(PLANE, lr=0.4, batch_size=2, noise_variance=0.1)
     x = simulate(sde, [1.0, 0.0], dt=0.002, steps=500, rng=1, paths=50_000).paths[0]
     mean, second = diffusion_moments(
         PLANE, [1.0, 0.0], lr=0.4, batch_size=2, noise_variance=0.1, t=1.0
@@ -143,11 +144,15 @@ def test_diffusion_moments_are_those_of_its_paths():
 )
 def test_diffusion_has_the_sums_gradient_and_covariance(finite_sum):
     x = np.array([0.1, -0.4, 0.8])
-    sde = diffusion(finite_sum, lr=0.3, batch_size=4, noise_variance=0.2)
+    sde = sgd_diffusion(finite_sum, lr=0.3, batch_size=4, noise_variance=0.2)
     np.testing.assert_allclose(sde.drift_at(x), -finite_sum.grad(x), rtol=1e-12)
     expected = 0.3 / 2 * (noise_covariance(finite_sum, x) / 4 + 0.2 * np.eye(3))
     np.testing.assert_allclose(sde.diffusivity_at(x), expected, rtol=1e-12)
     assert sde.temperature == pytest.approx(0.3 / 8)
+
+
+def test_the_first_name_of_the_diffusion_stays():
+    assert sgd.diffusion is sgd_diffusion
 
 
 def run(paths, threads):
@@ -198,7 +203,7 @@ PLAIN = FiniteSum(losses=np.sum, gradients=np.sum, size=3, dim=1)
     ("call", "message"),
     [
         (lambda: sgd_paths(PLAIN, 0.0, lr=1, batch_size=1, steps=1, rng=0), "formulas of one"),
-        (lambda: diffusion(PLAIN, lr=1.0, batch_size=1), "formulas of one example"),
+        (lambda: sgd_diffusion(PLAIN, lr=1.0, batch_size=1), "formulas of one example"),
         (lambda: sgd_paths(TWO, 0.0, lr=0, batch_size=1, steps=1, rng=0), "lr = 0"),
         (
             lambda: sgd_paths(TWO, 0.0, lr=1, batch_size=3, steps=1, rng=0, replacement=False),
@@ -252,9 +257,12 @@ PLAIN = FiniteSum(losses=np.sum, gradients=np.sum, size=3, dim=1)
         ),
         (
             lambda: sgd_paths("sum", 0.0, lr=1, batch_size=1, steps=1, rng=0),
-            "finite_sum = 'sum': need type FiniteSum; see relaxlib.finite_sums",
+            "finite_sum = 'sum': need type FiniteSum; see relaxlib.sgd$",
         ),
-        (lambda: diffusion(None, lr=1.0, batch_size=1), "finite_sum = None: need type FiniteSum"),
+        (
+            lambda: sgd_diffusion(None, lr=1.0, batch_size=1),
+            "finite_sum = None: need type FiniteSum",
+        ),
         (
             lambda: stationary_moments("sum", lr=1.0, batch_size=1),
             "finite_sum = 'sum': need type FiniteSum",
