@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,8 @@ __all__ = ["ActionPath", "minimum_action"]
 _WIDTH = 1e-6  # of the differences that give the slope of the action, relative to the path
 _GAIN = 1e-7  # a restart that lowers the action by less, relatively, is the last
 _RESTARTS = 30
+_BEND = 0.5  # of the starts beside the straight line, in units of its length
+_LOWER = 1e-5  # a path from such a start must be lower by more, relatively, to be another one
 _EVENNESS = 1.0  # price of unequal steps along the path, in units of the first path's action
 
 
@@ -37,7 +40,12 @@ class ActionPath:
 
 
 def minimum_action(
-    diffusion: Diffusion, start: ArrayLike, end: ArrayLike, *, images: int = 101
+    diffusion: Diffusion,
+    start: ArrayLike,
+    end: ArrayLike,
+    *,
+    images: int = 101,
+    initial: ArrayLike | None = None,
 ) -> ActionPath:
     r"""Find the path that the process :math:`dX = b\,dt + \sqrt{2TQ}\,dW` takes against its drift.
 
@@ -47,8 +55,10 @@ def minimum_action(
               = \min\int|\varphi'|_{Q^{-1}}|b|_{Q^{-1}} - \langle\varphi', b\rangle_{Q^{-1}}\,ds,
 
     so that :math:`T\log E\tau\to\bar I/2` for the cheapest way out. The second form, free of
-    time, is discretized by the midpoint rule and minimized by L-BFGS from the straight line; a
-    path that must wind around an obstacle may need to be asked for in legs.
+    time, is discretized by the midpoint rule and minimized by L-BFGS, from the straight line and
+    from arcs to both sides of it in every normal direction, for a straight line that symmetry
+    holds fast may be a saddle of the action. The lowest minimum found is returned: a lower one,
+    around an obstacle, may need an ``initial`` path, or legs.
 
     Parameters
     ----------
@@ -58,6 +68,8 @@ def minimum_action(
         Two different points.
     images : int
         Points on the path, at least 5; the error of the action is O(images^-2).
+    initial : (m, d) array_like, optional
+        A path from start to end, to search from instead: the minimum near it is returned.
 
     Returns
     -------
@@ -66,7 +78,7 @@ def minimum_action(
     Raises
     ------
     ValueError
-        If the points coincide or Q degenerates between them.
+        If the points coincide, ``initial`` does not join them or Q degenerates on the first path.
     ArithmeticError
         If the minimization does not converge.
 
@@ -88,18 +100,57 @@ def minimum_action(
     last = _checks.point("end", end, diffusion.dim)
     length = float(np.linalg.norm(last - first))
     _checks.positive("|end - start|", length, "pass two different points")
-    line = np.linspace(first, last, 16 * images)
-    noise = np.linalg.eigvalsh(diffusion.diffusivity_at(line))
+    straight = first + np.linspace(0.0, 1.0, 9)[:, None] * (last - first)
+    points = straight if initial is None else _joining(initial, first, last)
+    _check_noise(diffusion, _resampled(points, 16 * images))
+    price = _EVENNESS * max(_costs(diffusion, points).sum(), 1e-12)
+
+    def lowest(points: np.ndarray, sizes: list[int]) -> ActionPath:
+        for size in sizes:
+            points = _relaxed(diffusion, _resampled(points, size), price, _WIDTH * length)
+        return ActionPath(float(_costs(diffusion, points).sum()), points)
+
+    coarse, *finer = _sizes(images)
+    rough = lowest(points, [coarse])
+    best = lowest(rough.points, finer)
+    if initial is not None:
+        return best
+    for arc in _arcs(straight):
+        with suppress(ArithmeticError, ValueError), np.errstate(all="ignore"):
+            other = lowest(arc, [coarse])  # where the drift may be undefined
+            if other.action < (1.0 - _LOWER) * rough.action:
+                rough, other = other, lowest(other.points, finer)
+                best = min(best, other, key=lambda path: path.action)
+    return best
+
+
+def _joining(initial: ArrayLike, first: np.ndarray, last: np.ndarray) -> np.ndarray:
+    """A path (m, d) between two points."""
+    points = _checks.rows("initial", initial)
+    _checks.shape("initial", points, (max(len(points), 2), len(first)), "pass points (m, d)")
+    gap = np.abs(points[[0, -1]] - [first, last]).max()
+    if gap > 1e-9 * np.abs(points).max():
+        need = "a path that begins at start and ends at end"
+        _checks.reject("initial ends", points[[0, -1]].tolist(), need, "add the two points")
+    return np.vstack([first, points[1:-1], last])
+
+
+def _arcs(line: np.ndarray) -> list[np.ndarray]:
+    """Bows of a straight path (n, d) to both sides, in every direction normal to it."""
+    along = line[-1] - line[0]
+    axes = np.linalg.svd(along[None])[2][1:]
+    bow = _BEND * np.linalg.norm(along) * np.sin(np.pi * np.linspace(0.0, 1.0, len(line)))
+    return [line + sign * bow[:, None] * axis for axis in axes for sign in (1.0, -1.0)]
+
+
+def _check_noise(diffusion: Diffusion, path: np.ndarray) -> None:
+    """Reject noise that degenerates on a path (n, d)."""
+    noise = np.linalg.eigvalsh(diffusion.diffusivity_at(path))
     least = noise[:, 0]
     if not least.min() > max(1e-12 * noise.max(), 1e-6 * least.max()):
-        place = line[int(np.argmin(least))].tolist()
+        place = path[int(np.argmin(least))].tolist()
         need = "Q > 0, so that any path has a finite action"
         _checks.reject(f"least eigenvalue of T Q at {place}", least.min(), need, "add noise")
-    points = first + np.linspace(0.0, 1.0, 9)[:, None] * (last - first)
-    price = _EVENNESS * max(_costs(diffusion, points).sum(), 1e-12)
-    for size in _sizes(images):
-        points = _relaxed(diffusion, _resampled(points, size), price, _WIDTH * length)
-    return ActionPath(float(_costs(diffusion, points).sum()), points)
 
 
 def _sizes(images: int) -> list[int]:

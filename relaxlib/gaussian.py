@@ -1,8 +1,4 @@
-r"""Gaussian laws: of linear diffusions in time and for ever, and how far two of them are apart.
-
-A linear drift keeps Gaussians Gaussian, so that everything about :math:`dX = -CX\,dt +
-\sqrt{2T}\,Q^{1/2}\,dW` is a matter of matrices, also where Q is singular.
-"""
+r"""Gaussian laws: of linear diffusions in time and for ever, and how far two of them are apart."""
 
 from __future__ import annotations
 
@@ -22,6 +18,8 @@ __all__ = [
 ]
 
 _SINGULAR = 1e-12  # eigenvalues below this share of the largest are zero
+_ROUNDING = 16 * np.finfo(float).eps  # times d, of eigenvalues relative to the largest
+_UNCHARGED = 1e-6  # a shift by more, in deviations, out of what both laws charge, is no rounding
 _LARGEST = 700.0  # exponents beyond which floats overflow
 
 
@@ -200,8 +198,6 @@ def hormander_rank(drift_matrix: ArrayLike, noise_cov: ArrayLike) -> int:
     --------
     >>> hormander_rank([[0.0, -1.0], [1.0, 0.5]], [[0, 0], [0, 1]])
     2
-    >>> hormander_rank([[1, 1], [0, 2]], [[1, 0], [0, 0]])
-    1
     """
     drift, noise = _linear(drift_matrix, noise_cov)
     unit = drift / max(np.linalg.norm(drift, 2), np.finfo(float).tiny)
@@ -258,7 +254,8 @@ def chi_square_gaussian(
 ) -> float:
     r"""The :math:`\chi^2` divergence :math:`\int(\rho_0/\rho_1 - 1)^2\rho_1` of two Gaussians.
 
-    Infinite unless both live on the same subspace and :math:`K_0 < 2K_1` there.
+    Infinite unless both live on the same subspace and :math:`K_0 < 2K_1` there; in units where
+    :math:`K_0 + K_1` has the diagonal 1, variances below 4e-15 d count as zero.
 
     Parameters
     ----------
@@ -274,6 +271,8 @@ def chi_square_gaussian(
     ------
     ValueError
         If the shapes differ or a matrix is no covariance.
+    ArithmeticError
+        If rounding may decide (what is below 4e-12 d in these units), or beyond e^700.
 
     Notes
     -----
@@ -285,18 +284,44 @@ def chi_square_gaussian(
     (1.718281828459, 1.718281828459)
     """
     shift, first, second = _pair(mean0, cov0, mean1, cov1)
-    values, vectors = np.linalg.eigh(second)
-    charged = values > _SINGULAR * values[-1]
-    lost = np.column_stack([shift, _root(first)]).T @ vectors[:, ~charged]
-    if np.linalg.norm(lost) > 1e-6 * np.sqrt(shift @ shift + np.trace(first)):
+    deviations = np.sqrt(np.diag(first + second))
+    kept = deviations > 0.0
+    if shift[~kept].any():
         return np.inf
-    whiten = vectors[:, charged] / np.sqrt(values[charged])
+    units = np.outer(deviations[kept], deviations[kept])
+    first, second = (cov[kept][:, kept] / units for cov in (first, second))
+    shift = shift[kept] / deviations[kept]
+    values, vectors = np.linalg.eigh(first + second)
+    level = _ROUNDING * len(shift)
+    charged = values > level
+    _not_by_rounding("a variance", values[charged].min(initial=np.inf), level)
+    lost = float(np.linalg.norm(shift @ vectors[:, ~charged]))
+    if lost > _UNCHARGED:
+        return np.inf
+    _not_by_rounding("a difference of means", lost or np.inf, level * (1 + np.linalg.norm(shift)))
+    frame = vectors[:, charged] / np.sqrt(values[charged])
+    shares, axes = np.linalg.eigh(frame.T @ second @ frame)  # of K_1 in K_0 + K_1
+    if shares.min(initial=1.0) < 0.25:  # of 1/3, where K_0 = 2 K_1
+        return np.inf
+    whiten = frame @ axes / np.sqrt(shares)
     excess, turn = np.linalg.eigh(whiten.T @ (first - second) @ whiten)
-    if np.abs(excess).max(initial=0.0) > 1.0 - _SINGULAR:
+    margin = 1.0 - np.abs(excess).max(initial=0.0)
+    level /= values[charged].min(initial=1.0)
+    if margin <= level:
         return np.inf
-    exponent = (turn.T @ whiten.T @ shift) ** 2 / (1 - excess) - np.log1p(-(excess**2)) / 2
-    with np.errstate(over="ignore"):
-        return float(np.expm1(exponent.sum()))
+    _not_by_rounding("a distance from K_0 = 0 or K_0 = 2 K_1", margin, level)
+    total = ((turn.T @ whiten.T @ shift) ** 2 / (1 - excess) - np.log1p(-(excess**2)) / 2).sum()
+    if total > _LARGEST:
+        raise ArithmeticError(f"chi-square e^{total:.0f} overflows; take laws that are closer")
+    return float(np.expm1(total))
+
+
+def _not_by_rounding(what: str, value: float, level: float) -> None:
+    """Refuse a number that is more than rounding, yet is known to less than three digits."""
+    if level < value < 1e3 * level:
+        raise ArithmeticError(
+            f"chi-square: {what} is {value:.1e}, rounding may be {level:.1e}; align the coordinates"
+        )
 
 
 def _root(covariance: np.ndarray) -> np.ndarray:

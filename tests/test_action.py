@@ -78,3 +78,46 @@ def test_noise_that_vanishes_between_the_images_is_seen():
     diffusion = langevin(double_well(), temperature=0.1, noise_cov=lambda x: (x + 0.51234) ** 2)
     with pytest.raises(ValueError, match="need Q > 0"):
         minimum_action(diffusion, -1.0, 0.0)
+
+
+# --- a straight line that symmetry holds fast -------------------------------------------------
+
+
+def maier_stein(x, t, out):
+    out[0] = x[0] - x[0] ** 3 - 10 * x[0] * (x[1] ** 2 + x[-1] ** 2 * (len(x) - 2))
+    out[1], out[-1] = -(1 + x[0] ** 2) * x[1], -(1 + x[0] ** 2) * x[-1]
+
+
+@pytest.mark.parametrize("dim", [2, 3])
+def test_the_path_of_maier_and_stein_leaves_the_axis(dim):
+    noise = 0.3 * np.eye(dim)
+    diffusion = Diffusion.from_functions(maier_stein, noise, dim=dim, temperature=0.045)
+    ends = -np.eye(dim)[0], np.zeros(dim)
+    path = minimum_action(diffusion, *ends, images=16)
+    assert path.action == pytest.approx(0.3375, abs=0.01)  # Heymann & Vanden-Eijnden (2008)
+    assert np.linalg.norm(path.points[:, 1:], axis=1).max() > 0.3
+
+
+def around_the_hill(x, t, out):
+    """Half of the turned and the whole of the plain slope of (|x|^2 - 1)^2 + x_1^2 / 10."""
+    hill = 4 * (x[0] ** 2 + x[1] ** 2 - 1)
+    slope, other = hill * x[0], hill * x[1] + 0.2 * x[1]
+    out[0], out[1] = -slope - other / 2, -other + slope / 2
+
+
+def test_a_path_goes_around_a_hill_and_stays_where_the_reader_asks():
+    diffusion = Diffusion.from_functions(around_the_hill, np.eye(2), dim=2, temperature=0.5)
+    path = minimum_action(diffusion, (-1, 0), (1, 0), images=16)
+    assert path.action == pytest.approx(2 * 0.0975, rel=5e-3)  # of the pass at x_1^2 = 0.95
+    asked = [(-1, 0), (0, np.copysign(1.0, -path.points[8, 1])), (1, 0)]
+    other = minimum_action(diffusion, (-1, 0), (1, 0), images=16, initial=asked)
+    assert other.action == pytest.approx(2 * 0.0975, rel=5e-3)
+    assert other.points[8, 1] * path.points[8, 1] < 0.0
+
+
+def test_an_initial_path_must_join_the_ends():
+    diffusion = langevin(double_well_2d(), temperature=0.1)
+    with pytest.raises(ValueError, match=r"initial ends = .*need a path that begins at start"):
+        minimum_action(diffusion, (-1, 0), (0, 0), initial=[(-1, 0), (0, 1)])
+    with pytest.raises(ValueError, match=r"initial.shape = \(1, 2\): need .*points \(m, d\)"):
+        minimum_action(diffusion, (-1, 0), (0, 0), initial=[(-1, 0)])

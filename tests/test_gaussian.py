@@ -249,6 +249,40 @@ def test_chi_square_is_infinite_where_it_must_be():
     assert chi_square_gaussian([1, 0], 0 * flat, [1, 0], 0 * flat) == 0.0
 
 
+def test_chi_square_sees_every_direction_that_both_charge():
+    expected = 4 / np.sqrt(7) - 1  # of variances 1 and 4
+    for small in (1e-3, 1e-13, 1e-200):
+        laws = np.diag([1.0, small]), np.diag([1.0, 4 * small])
+        found = chi_square_gaussian([0, 0], laws[0], [0, 0], laws[1])
+        assert found == pytest.approx(expected, rel=1e-12)
+        shift = [0, np.sqrt(small)]
+        moved = chi_square_gaussian(shift, laws[0], [0, 0], laws[1])
+        assert moved == pytest.approx((1 + expected) * np.exp(1 / 7) - 1, rel=1e-12)
+    assert chi_square_gaussian([0, 1e-9], np.diag([1, 0]), [0, 0], np.diag([1, 0])) == np.inf
+
+
+def test_chi_square_of_turned_flat_laws_is_that_of_the_line():
+    turn = np.array([[0.6, -0.8], [0.8, 0.6]])
+    one, two = (turn @ np.diag([v, 0.0]) @ turn.T for v in (1.0, 4.0))
+    expected = 4 / np.sqrt(7) - 1
+    assert chi_square_gaussian([0, 0], one, [0, 0], two) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("small", [1e-13, 1e-14])
+def test_chi_square_refuses_where_rounding_decides(small):
+    turn = np.array([[0.6, -0.8], [0.8, 0.6]])
+    one, two = (turn @ np.diag([1.0, v]) @ turn.T for v in (small, 4 * small))
+    with pytest.raises(ArithmeticError, match=r"chi-square: a variance is .* rounding may be"):
+        chi_square_gaussian([0, 0], one, [0, 0], two)
+    with pytest.raises(ArithmeticError, match=r"chi-square: a distance from K_0 = 0"):
+        chi_square_gaussian([0, 0], np.diag([1, small]), [0, 0], np.eye(2))
+
+
+def test_chi_square_beyond_floats_is_refused():
+    with pytest.raises(ArithmeticError, match=r"chi-square e\^900 overflows"):
+        chi_square_gaussian(30.0, 1.0, 0.0, 1.0)
+
+
 # --- bad input --------------------------------------------------------------------------------
 
 

@@ -22,9 +22,11 @@ _LOST = 1e-4  # largest relative error by rounding that a solve may have
 def mean_exit_time(operator: KolmogorovOperator, region: Ball | Box | np.ndarray) -> np.ndarray:
     r"""Solve :math:`-Au = 1` in a region with u = 0 outside: :math:`u(x) = E_x\tau`.
 
-    Second order on a ball or a box, whose boundary cuts the jumps where they meet it; first order
-    on a mask. Where noise and drift never carry the process through the boundary, u does not
-    vanish there; where it may stay for ever, u is infinite.
+    On a ball or a box, whose boundary cuts the jumps where they meet it, second order where the
+    chain is: where the drift has no part in directions without noise, which would move upwind, to
+    first order (see `kolmogorov`). First order on a mask. Where noise and drift never carry the
+    process through the boundary, u does not vanish there; where it may stay for ever, u is
+    infinite.
 
     Parameters
     ----------

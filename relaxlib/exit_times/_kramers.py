@@ -17,6 +17,7 @@ from relaxlib.grid import Grid
 from relaxlib.landscapes import Landscape
 
 _RESOLUTION = 401  # nodes along each axis of the grid on which a saddle is sought
+_LARGEST = 700.0  # logarithms beyond which floats overflow
 _ON_PATH, _PATH_WEIGHTS = np.polynomial.legendre.leggauss(64)
 
 
@@ -76,8 +77,11 @@ def kramers(
     Raises
     ------
     ValueError
-        If x is not a minimum or z not a saddle of index one, Q degenerates, or
-        :math:`Q^{-1}\nabla f` is not a gradient (then the barrier is half of `minimum_action`).
+        If x is not a minimum or z not a saddle of index one, D^2 f is singular at one of them, Q
+        degenerates, or :math:`Q^{-1}\nabla f` is not a gradient (then the barrier
+        is half of `minimum_action`).
+    ArithmeticError
+        If the time exceeds e^700.
 
     Notes
     -----
@@ -106,6 +110,11 @@ def kramers(
     if negative[1] != 1:
         need = f"one negative eigenvalue there (found {negative[1]})"
         _checks.reject("saddle", top.tolist(), need, "pass a saddle of index one")
+    sizes = np.abs(curvatures)
+    if np.any(sizes.min(axis=1) <= 1e-12 * sizes.max(axis=1)):
+        need = "none that is zero, for the law has another power of T there"
+        fix = "use mean_exit_time or interval_exit_time"
+        _checks.reject("eigenvalues of D^2 f at the two points", curvatures.tolist(), need, fix)
     noise = langevin(landscape, temperature=1.0, noise_cov=noise_cov)
     matrices = _noise_at(noise, np.linspace(bottom, top, 4001))[[0, -1]]
     path = bottom + (0.5 + 0.5 * _ON_PATH[:, None]) * (top - bottom)
@@ -113,7 +122,14 @@ def kramers(
     barrier = _PATH_WEIGHTS / 2 @ (_force(landscape, noise, path) @ (top - bottom))
     flat, curved = np.linalg.det(np.linalg.solve(matrices, hessians))
     ratio, rate = matrices[1, 0, 0] / matrices[0, 0, 0], np.abs(curvatures[1, 0])
-    time = 2 * np.pi / rate * ratio * np.sqrt(abs(curved) / flat) * np.exp(barrier / temperature)
+    prefactor = 2 * np.pi / rate * ratio * np.sqrt(abs(curved) / flat)
+    logarithm = barrier / temperature + np.log(prefactor)
+    if not logarithm < _LARGEST:
+        raise ArithmeticError(
+            f"mean time e^{logarithm:.6g} overflows; raise the temperature, or work with this "
+            "logarithm"
+        )
+    time = prefactor * np.exp(barrier / temperature)
     return float(time if event == "transition" else time / 2)
 
 
@@ -234,7 +250,8 @@ def _highest_on_lowest_path(
     rank = 1 + np.argsort(np.argsort(values, kind="stable"))
     index = np.arange(len(values)).reshape(shape)
     pairs = [[np.delete(index, k, axis).ravel() for k in (-1, 0)] for axis in range(len(shape))]
-    rows, columns = (np.concatenate(side) for side in zip(*pairs, strict=True))
+    sides = zip(*pairs, strict=True)
+    rows, columns = (np.concatenate(side).astype(np.int32) for side in sides)
     weights = np.maximum(rank[rows], rank[columns]).astype(np.float64)
     graph = csr_array((weights, (rows, columns)), shape=(len(values), len(values)))
     _, parents = breadth_first_order(minimum_spanning_tree(graph), start, directed=False)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.linalg import eigh_tridiagonal
-from scipy.sparse import csc_array, csr_array, diags_array, eye_array
+from scipy.sparse import csc_array, csr_array, diags_array
 from scipy.sparse.csgraph import breadth_first_order, connected_components
-from scipy.sparse.linalg import eigs, eigsh, splu
+from scipy.sparse.linalg import eigs, eigsh
 
 from relaxlib import _checks
+from relaxlib.fokker_planck._elimination import null_masses
 from relaxlib.operators import KolmogorovOperator
 
 _BALANCE = 1e-8  # relative error in detailed balance that counts as rounding
@@ -60,7 +61,7 @@ def stationary_masses(matrix: csr_array) -> np.ndarray:
     ValueError
         If the chain has more than one closed class.
     ArithmeticError
-        If the residual is not small.
+        If a rate of leaving underflows, as in `null_masses`.
     """
     closed = _closed_classes(matrix)
     if len(closed) > 1:
@@ -79,15 +80,7 @@ def _irreducible_masses(matrix: csr_array) -> np.ndarray:
     if logs is not None:
         weights = np.exp(logs)
         return weights / weights.sum()
-    masses = _relative_masses(matrix, _likely_node(matrix))
-    masses = _relative_masses(matrix, int(np.argmax(masses)))
-    residual = np.abs(matrix.T @ masses).max() / np.abs(matrix.diagonal() * masses).max()
-    if not residual < 1e-9:
-        raise ArithmeticError(
-            f"stationary density: relative residual {residual:.1e} > 1e-09, for some jumps are too "
-            "rare to count beside others; raise the temperature, or start from a density: evolve"
-        )
-    return masses
+    return null_masses(_jumps(matrix))
 
 
 def spectrum(matrix: csr_array, count: int, *, reversible: bool) -> np.ndarray:
@@ -168,24 +161,3 @@ def _closed_classes(matrix: csr_array) -> list[np.ndarray]:
     leaving = label[rows] != label[columns]
     closed = np.setdiff1d(np.arange(count), label[rows[leaving]])
     return [np.flatnonzero(label == k) for k in closed]
-
-
-def _likely_node(matrix: csr_array) -> int:
-    """A node of large mass: the likeliest one after a long time from anywhere."""
-    rate = 1e-6 * np.abs(matrix.diagonal()).max()
-    nodes = matrix.shape[0]
-    later = splu(csc_array(rate * eye_array(nodes) - matrix.T)).solve(np.full(nodes, rate))
-    return int(np.argmax(later))
-
-
-def _relative_masses(matrix: csr_array, node: int) -> np.ndarray:
-    """The probability vector, from masses relative to one node by the equations of all others."""
-    masses, others = np.ones(matrix.shape[0]), np.delete(np.arange(matrix.shape[0]), node)
-    equations = matrix.T.tocsr()[others]
-    right = -equations[:, [node]].toarray().ravel()
-    try:
-        masses[others] = np.maximum(splu(csc_array(equations[:, others])).solve(right), 0.0)
-    except RuntimeError:  # singular to rounding
-        return np.full_like(masses, np.nan)
-    with np.errstate(over="ignore", invalid="ignore"):
-        return masses / masses.sum()

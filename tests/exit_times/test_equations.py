@@ -33,6 +33,24 @@ def test_second_order_on_the_disc():
     assert np.all(orders(np.array(errors)) > 1.8), errors
 
 
+@pytest.mark.parametrize(
+    ("across", "least", "most"), [(0.0, 1.8, 2.5), (1.0, 0.7, 1.5)], ids=["still", "upwind"]
+)
+def test_order_without_noise_is_two_unless_a_drift_moves_there(across, least, most):
+    """Times from (0, -1/2): a drift across the noise leads to longer chords, by upwind jumps."""
+    flow = ornstein_uhlenbeck(np.diag([1.0, across]), np.diag([1.0, 0.0]), temperature=0.5)
+    times = []
+    for n in (23, 45, 89, 177):
+        operator = kolmogorov(flow, square(n))
+        times.append(mean_exit_time(operator, Ball((0, 0), 1.0))[n // 2, 6 * (n // 22)])
+    if across == 0.0:
+        line, half = ornstein_uhlenbeck(1.0, 1.0, temperature=0.5), np.sqrt(0.75)
+        errors = np.array(times) - interval_exit_time(line, 0.0, lower=-half, upper=half)
+    else:
+        errors = np.diff(times)
+    assert np.all((orders(errors) > least) & (orders(errors) < most)), errors
+
+
 def test_first_order_on_a_mask():
     exact = radial_exit_time(langevin(quadratic(), temperature=0.2), 0.0, radius=1.0, dim=2)
     errors = []

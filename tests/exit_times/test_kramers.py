@@ -133,3 +133,21 @@ def test_saddles_are_sought_in_the_box_and_in_two_dimensions_at_most():
 def test_noise_that_vanishes_on_the_way_is_seen():
     with pytest.raises(ValueError, match="need Q > 0 on the way"):
         kramers(WELL, -1.0, 0.0, temperature=1e3, noise_cov=lambda x: (x + 0.51234) ** 2)
+
+
+def test_a_time_beyond_floats_is_refused_with_its_logarithm():
+    with pytest.raises(ArithmeticError, match=r"mean time e\^2501.49 overflows; raise the temp"):
+        kramers(WELL, -1.0, 0.0, temperature=1e-4)  # pi sqrt(2) exp(2500)
+    assert np.isfinite(kramers(WELL, -1.0, 0.0, temperature=0.25 / 698))
+
+
+def test_a_well_without_curvature_is_refused():
+    landscape = Landscape.from_functions(
+        lambda x: x**4 / 4 - x**6 / 6,
+        lambda x: x**3 - x**5,
+        lambda x: 3 * x**2 - 5 * x**4,
+        dim=1,
+        box=(-0.5, 1.5),
+    )
+    with pytest.raises(ValueError, match=r"eigenvalues of D\^2 f at the two points = .*need none"):
+        kramers(landscape, 0.0, 1.0, temperature=0.1)

@@ -1,13 +1,17 @@
 """Equilibrium and spectrum of small chains: balance found and missed, masses, eigenvalues."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from scipy.linalg import eigvals, eigvalsh
 from scipy.sparse import csr_array
 
+from relaxlib.diffusions import langevin
 from relaxlib.fokker_planck import eigenvalues, poincare_constant, spectral_gap, stationary
 from relaxlib.grid import Grid
-from relaxlib.operators import KolmogorovOperator
+from relaxlib.landscapes import Landscape
+from relaxlib.operators import KolmogorovOperator, kolmogorov
 
 
 def chain(rates):
@@ -76,6 +80,48 @@ def test_masses_of_many_orders_of_magnitude():
     np.testing.assert_allclose(masses(chain(rates))[:3], [1.0, 1e-20, 1e-40], rtol=1e-10)
     mirrored = masses(chain(rates[::-1, ::-1]))
     np.testing.assert_allclose(mirrored[::-1][:3], [1.0, 1e-20, 1e-40], rtol=1e-10)
+
+
+def two_wells(x):
+    return (x[0] ** 2 - 1) ** 2 + x[1] ** 2 / 2
+
+
+def two_wells_grad(x, out):
+    out[0], out[1] = 4 * x[0] * (x[0] ** 2 - 1), x[1]
+
+
+def wider_away_from_the_ridge(x, out):
+    out[0, 0], out[1, 1] = 1.0, 1.0 + x[0] ** 2 / 2
+    out[0, 1] = out[1, 0] = 0.0
+
+
+@pytest.mark.parametrize("temperature", [0.03, 0.02, 0.005])
+def test_wells_that_are_alike_share_the_mass_at_any_gap(temperature):
+    landscape = Landscape.from_functions(two_wells, two_wells_grad, dim=2, box=((-2, -2), (2, 2)))
+    noise = {"temperature": temperature, "noise_cov": wider_away_from_the_ridge}
+    operator = kolmogorov(langevin(landscape, **noise), Grid.box((-2, -2), (2, 2), (81, 81)))
+    found = masses(operator)
+    np.testing.assert_allclose(found, found[::-1], rtol=0, atol=1e-13 * found.max())
+    assert found[:40].sum() == pytest.approx(0.5, abs=1e-13)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_masses_are_right_to_rounding_where_rates_differ_by_many_orders(seed):
+    rng = np.random.default_rng(seed)
+    rates = 10.0 ** rng.uniform(-40, 0, (12, 12)) * (rng.random((12, 12)) < 0.4)
+    rates += np.roll(np.diag(10.0 ** rng.uniform(-40, 0, 12)), 1, axis=1)
+    operator = chain(rates)
+    exact = [[Fraction(float(rate)) for rate in row] for row in operator.matrix.toarray().T]
+    for k, row in enumerate(exact):
+        row[k] = -sum(exact[j][k] for j in range(12) if j != k)
+    for k in range(11):  # Gauss's elimination in fractions; the last mass is one
+        for j in range(12):
+            if j != k:
+                ratio = exact[j][k] / exact[k][k]
+                exact[j] = [a - ratio * b for a, b in zip(exact[j], exact[k], strict=True)]
+    weights = [-exact[k][11] / exact[k][k] for k in range(11)] + [Fraction(1)]
+    shares = [float(weight / sum(weights)) for weight in weights]
+    np.testing.assert_allclose(masses(operator), shares, rtol=1e-13)
 
 
 def test_jumps_too_rare_to_count_are_refused():

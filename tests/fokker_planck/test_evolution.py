@@ -143,6 +143,15 @@ def test_mass_in_an_interval_counts_fractions_of_cells(low, width):
     assert mass(grid, np.full(21, 0.5), ball) == pytest.approx(exact, abs=1e-13)
 
 
+def test_mass_in_a_disc_around_a_node_is_no_division_by_zero():
+    grid = Grid.box((-1, -1), (1, 1), (11, 11))
+    with np.errstate(all="raise"):
+        inner = mass(grid, np.ones(grid.shape), Ball((0.0, 0.0), 0.1))
+        whole = mass(grid, np.ones(grid.shape), Ball((0.0, 0.0), 0.2))
+    assert inner == pytest.approx(0.04)  # a cell of 0.2, its boundary at the sphere
+    assert 0.04 < whole < 0.2
+
+
 def test_mass_in_a_disc_is_second_order():
     errors = []
     for count in (41, 81, 161, 321):
