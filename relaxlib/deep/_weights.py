@@ -15,13 +15,17 @@ def flat_weights(model: nn.Module) -> np.ndarray:
 
 
 def of_weights(model: nn.Module) -> Callable[[Tensor, Tensor], Tensor]:
-    """The outputs of a model as a function of its weights (d,) and of inputs (n, ...)."""
+    """The outputs of a model as a function of its weights (d,) and of inputs (n, ...).
+
+    What the model does to its buffers meanwhile is lost.
+    """
     parameters = dict(model.named_parameters())
     sizes = [entry.numel() for entry in parameters.values()]
 
     def outputs(weights: Tensor, inputs: Tensor) -> Tensor:
         parts = zip(parameters.items(), weights.split(sizes), strict=True)
         named = {name: part.view_as(entry) for (name, entry), part in parts}
-        return functional_call(model, named, (inputs,))
+        buffers = {name: entry.clone() for name, entry in model.named_buffers()}
+        return functional_call(model, named | buffers, (inputs,))
 
     return outputs

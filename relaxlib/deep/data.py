@@ -5,6 +5,9 @@ environment variable RELAXLIB_DATA names, as published, after their checksums ha
 
 | ``mnist/``               four IDX files such as ``train-images-idx3-ubyte``, packed or not
 | ``cifar-10-batches-py/`` the six batches of the Python version
+
+MNIST may also be in ``MNIST/raw/``, with names such as ``train-images.idx3-ubyte``, or each file in
+a folder of its own name; whether a file is packed its content says, not its name.
 """
 
 from __future__ import annotations
@@ -42,6 +45,7 @@ CIFAR10 = {  # MD5, the sums that are published
 }
 MNIST_SOURCE = "https://storage.googleapis.com/cvdf-datasets/mnist/"
 CIFAR10_SOURCE = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
+PACKED = b"\x1f\x8b"  # what a gzip file begins with
 REGULARIZATION = 0.1 / 55**2  # the usual 0.1 for images of norm 55, here of norm 1
 
 
@@ -232,7 +236,7 @@ def _verified(folder: str, sums: dict[str, str], algorithm: str, source: str) ->
         fix = f"name a folder that holds {folder}/{next(iter(sums))}, from {source}"
         _checks.reject("RELAXLIB_DATA", "unset", "a folder of data sets", fix)
     for name, digest in sums.items():
-        path = Path(home, folder, name)
+        path = _found(Path(home), folder, name, source)
         content = _unpacked(path, source)
         if (found := hashlib.new(algorithm, content).hexdigest()) != digest:
             need = f"the published content, {algorithm} {digest[:8]}..."
@@ -240,15 +244,27 @@ def _verified(folder: str, sums: dict[str, str], algorithm: str, source: str) ->
         yield content
 
 
+def _found(home: Path, folder: str, name: str, source: str) -> Path:
+    """Where a file is, under one of the names that others give it."""
+    for place in (home / folder, home / folder.upper() / "raw"):
+        for spelled in (name, name.replace("-idx", ".idx")):
+            for path in (place / spelled, place / f"{spelled}.gz"):
+                inside = (path / spelled, path / f"{spelled}.gz", path)  # in a folder of its name
+                for candidate in inside:
+                    if candidate.is_file():
+                        return candidate
+    need = f"the file {folder}/{name}, or {name}.gz beside it"
+    if (home / folder / name).is_dir():
+        need += f", or in the folder {folder}/{name}"
+    return _checks.reject("RELAXLIB_DATA", home, need, f"get it from {source}")
+
+
 def _unpacked(path: Path, source: str) -> bytes:
-    """The content of a file, or of its packed form beside it."""
-    packed = path.with_name(f"{path.name}.gz")
-    if path.exists():
-        return path.read_bytes()
-    if not packed.exists():
-        need = f"the file {path.parent.name}/{path.name}, or {packed.name} beside it"
-        _checks.reject("RELAXLIB_DATA", path.parents[1], need, f"get it from {source}")
+    """The content of a file that is packed or not."""
+    content = path.read_bytes()
+    if not content.startswith(PACKED):
+        return content
     try:
-        return gzip.decompress(packed.read_bytes())
+        return gzip.decompress(content)
     except (OSError, EOFError, zlib.error):
-        _checks.reject(str(packed), "damaged", "a complete gzip file", f"get it from {source}")
+        _checks.reject(str(path), "damaged", "a complete gzip file", f"get it from {source}")

@@ -13,6 +13,7 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils import parameters_to_vector
 
 from relaxlib import _checks
+from relaxlib.deep._training.evaluation import check_examples
 from relaxlib.deep._weights import of_weights
 from relaxlib.deep.data import Examples
 
@@ -46,7 +47,8 @@ def loss_derivatives(model: torch.nn.Module, examples: Examples) -> tuple[np.nda
     Raises
     ------
     ValueError
-        If `model` is no module or has more than 10,000 parameters, or there is no example.
+        If `model` is no module or has more than 10,000 parameters, there is no example, or inputs
+        and targets do not go together.
 
     Notes
     -----
@@ -61,8 +63,7 @@ def loss_derivatives(model: torch.nn.Module, examples: Examples) -> tuple[np.nda
     ([-0.5, 0.5], [[0.25, -0.25], [-0.25, 0.25]])
     """
     _checks.kind("model", model, torch.nn.Module)
-    _checks.kind("examples", examples, Examples)
-    _checks.count("number of examples", len(examples.targets))
+    check_examples(examples)
     size = sum(entry.numel() for entry in model.parameters())
     if not 0 < size <= 10_000:
         fix = "pass a small network"

@@ -76,6 +76,7 @@ def train(
         If a loss is not finite; the message names the seed and the back-propagation.
     """
     _check_together(runs)
+    _checks.kind("folder", folder, str, Path)
     _checks.choice("device", device, ("cpu", "cuda")[: 1 + torch.cuda.is_available()])
     save_every = _checks.nonnegative("save_every", save_every)
     ends = [Path(folder, f"{run.name(device)}.pt") for run in runs]

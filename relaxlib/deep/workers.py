@@ -141,7 +141,8 @@ def work(
     Raises
     ------
     ValueError
-        If an argument is out of range or the checkpoint has another number of workers.
+        If an argument is out of range, there is no process group, or the checkpoint has another
+        number of workers or more back-propagations.
     ArithmeticError
         If a loss is not finite; the checkpoint is older.
     ConnectionError
@@ -152,6 +153,11 @@ def work(
     batch_size = _checks.count("batch_size", batch_size, least=2)
     seed = _checks.count("seed", seed, least=0)
     save_every = _checks.count("save_every", save_every)
+    _checks.kind("settings", {} if settings is None else settings, dict)
+    _checks.kind("checkpoint", checkpoint, str, Path)
+    if not (distributed.is_available() and distributed.is_initialized()):
+        need = "a process group, of one process at least"
+        _checks.reject("torch.distributed", "uninitialized", need, "start it by torchrun")
     rank = distributed.get_rank()
     device = torch.device("cuda" if distributed.get_backend() == "nccl" else "cpu")
     network = initial(model, seed, device)
@@ -159,7 +165,9 @@ def work(
         optimizer = ElasticSGD(network.parameters(), seed=seed, **(settings or {}))
     _load(Path(checkpoint), network, optimizer)
     training, validation = (part.to(device) for part in DATA[NETWORKS[model].data]())
-    done = optimizer.back_propagations
+    if (done := optimizer.back_propagations) > steps:
+        need = f"steps >= {done}, which {checkpoint} has made"
+        _checks.reject("steps", steps, need, "ask for more, or name another file")
     stream = batches(training, batch_size, seed=seed, rank=rank, start=done)
     for step in tqdm(range(done + 1, steps + 1), desc=model, disable=True if rank else None):
         loss = back_propagate(network, next(stream), seed, rank, step)
@@ -195,7 +203,9 @@ def _save(checkpoint: Path, network: nn.Module, optimizer: ElasticSGD) -> None:
     with all_present():
         distributed.gather_object(own.getvalue(), None if rank else found)
     if rank == 0:
-        states = [torch.load(io.BytesIO(other), map_location="cpu") for other in found]
+        states = [
+            torch.load(io.BytesIO(other), map_location="cpu", weights_only=True) for other in found
+        ]
         with optimizer.at_x():
             save(checkpoint, {"workers": states, "x": network.state_dict()})
 

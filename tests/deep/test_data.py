@@ -90,6 +90,56 @@ def test_files_may_be_packed_or_not(small_mnist):
     assert plain.validation.targets.tolist() == [7]
 
 
+def own_folder(path):
+    content = path.read_bytes()
+    path.unlink()
+    path.mkdir()
+    (path / path.name).write_bytes(content)
+
+
+def unpacked_under_the_name_of_a_packed_one(path):
+    path.rename(path.with_name(f"{path.name}.gz"))
+
+
+def packed_without_its_suffix(path):
+    path.write_bytes(gzip.compress(path.read_bytes()))
+
+
+def dotted(path):
+    path.rename(path.with_name(path.name.replace("-idx", ".idx")))
+
+
+def dotted_in_a_folder(path):
+    path = path.rename(path.with_name(path.name.replace("-idx", ".idx")))
+    own_folder(path)
+
+
+@pytest.mark.parametrize("raw", [False, True])
+@pytest.mark.parametrize(
+    "change",
+    [own_folder, unpacked_under_the_name_of_a_packed_one, packed_without_its_suffix, dotted,
+     dotted_in_a_folder, pack],
+)  # fmt: skip
+def test_files_are_known_by_their_other_names(small_mnist, change, raw):
+    plain = mnist()
+    for name in data.MNIST:
+        change(small_mnist / name)
+    if raw:
+        (small_mnist.parent / "MNIST").mkdir(exist_ok=True)
+        small_mnist.rename(small_mnist.parent / "MNIST" / "raw")
+    for first, second in zip(plain, mnist(), strict=True):
+        torch.testing.assert_close(first, second, rtol=0.0, atol=0.0)
+
+
+def test_an_empty_folder_of_the_name_of_a_file_is_named(small_mnist):
+    path = small_mnist / "train-labels-idx1-ubyte"
+    path.unlink()
+    path.mkdir()
+    message = "beside it, or in the folder mnist/train-labels-idx1-ubyte; get it from http"
+    with pytest.raises(ValueError, match=message):
+        mnist()
+
+
 def test_other_content_is_refused(small_mnist):
     path = small_mnist / "t10k-labels-idx1-ubyte"
     path.write_bytes(path.read_bytes()[:-1] + b"\x08")

@@ -118,6 +118,8 @@ def test_it_resumes_bit_for_bit_also_within_a_loop(alone):
     assert work(**settings, steps=7, checkpoint=part) != whole
     assert work(**settings, steps=12, checkpoint=part) == whole
     assert work(**settings, steps=12, checkpoint=part) == whole  # nothing is left to do
+    with pytest.raises(ValueError, match=r"steps = 9: need steps >= 12, which .*part.pt has made"):
+        work(**settings, steps=9, checkpoint=part)
     one, two = torch.load(alone)["workers"][0], torch.load(part)["workers"][0]
     assert all(torch.equal(entry, two[0][name]) for name, entry in one[0].items())
 

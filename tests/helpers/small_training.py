@@ -24,7 +24,9 @@ METHODS = {
     "replicas": (Replicas, SPRINGS),
 }  # fmt: skip
 every_method = pytest.mark.parametrize("method", METHODS)
-every_precision = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+every_precision = pytest.mark.parametrize(
+    "dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16]
+)
 
 
 class Training:

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.nn.modules import dropout
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import update_bn
 
 from relaxlib import _checks
@@ -27,23 +28,73 @@ def evaluate(model: nn.Module, examples: Examples) -> tuple[float, float]:
     Parameters
     ----------
     model : torch.nn.Module
-        From images to logits; it is left in training mode.
+        From images to logits; it is left in the mode that it was in.
     examples : Examples
-        On the device of the model.
+        One or more, on the device of the model.
 
     Returns
     -------
     loss, error : float
-        In nats, and in percent.
+        In nats, and in percent. Logits that are not all finite are a wrong answer.
+
+    Raises
+    ------
+    ValueError
+        If an argument is of another kind, there is no example, inputs and targets differ in number
+        or device, a target is no class of the model, or the model gives no row of logits for each
+        image.
     """
-    model.eval()
+    _checks.kind("model", model, nn.Module)
+    check_examples(examples)
     loss = wrong = 0.0
-    for inputs, targets in zip(*(part.split(CHUNK) for part in examples), strict=True):
-        logits = model(inputs)
-        loss += cross_entropy(logits.double(), targets, reduction="sum").item()
-        wrong += (logits.argmax(dim=1) != targets).sum().item()
-    model.train()
+    with _in_mode_of_before(model):
+        model.eval()
+        for inputs, targets in zip(*(part.split(CHUNK) for part in examples), strict=True):
+            logits = model(inputs)
+            _check_logits(logits, targets)
+            loss += cross_entropy(logits.double(), targets, reduction="sum").item()
+            answered = logits.isfinite().all(dim=1)
+            wrong += ((logits.argmax(dim=1) != targets) | ~answered).sum().item()
     return loss / len(examples.targets), 100.0 * wrong / len(examples.targets)
+
+
+def check_examples(examples: Examples) -> None:
+    """Reject what is no images with a label for each."""
+    _checks.kind("examples", examples, Examples)
+    for name, part in zip(Examples._fields, examples, strict=True):
+        _checks.kind(f"examples.{name}", part, torch.Tensor)
+    inputs, targets = examples
+    _checks.count("number of examples", len(inputs) if inputs.ndim else 0)
+    if targets.shape != (len(inputs),):
+        need = f"({len(inputs)},), one label for each input"
+        _checks.reject("targets.shape", tuple(targets.shape), need, "match inputs and targets")
+    if targets.dtype != torch.int64:
+        _checks.reject("targets", targets.dtype, "torch.int64 labels", "pass targets.long()")
+    if targets.device != inputs.device:
+        need = f"{inputs.device} as of inputs"
+        _checks.reject("targets.device", targets.device, need, "call examples.to(device)")
+
+
+def _check_logits(logits: torch.Tensor, targets: torch.Tensor) -> None:
+    _checks.kind("logits", logits, torch.Tensor)
+    if logits.ndim != 2 or len(logits) != len(targets):
+        need = f"({len(targets)}, classes)"
+        _checks.reject("logits.shape", tuple(logits.shape), need, "pass a model that classifies")
+    least, most, classes = targets.min().item(), targets.max().item(), logits.shape[1]
+    if least < 0 or most >= classes:
+        found = least if least < 0 else most
+        _checks.reject("target", found, f"0 <= target < {classes} logits", "match data and model")
+
+
+@contextmanager
+def _in_mode_of_before(model: nn.Module) -> Iterator[None]:
+    """Leave each layer training or not as it was."""
+    modes = [(layer, layer.training) for layer in model.modules()]
+    try:
+        yield
+    finally:
+        for layer, mode in modes:
+            layer.training = mode
 
 
 def judged(model: nn.Module, training: Examples, validation: Examples) -> dict[str, float]:
@@ -61,26 +112,37 @@ def refresh_batch_norm(model: nn.Module, batches: Iterable[torch.Tensor]) -> Non
     Parameters
     ----------
     model : torch.nn.Module
-        Changed in its running statistics only.
+        Changed in its running statistics only; in nothing where a batch fails.
     batches : iterable of torch.Tensor
         Images, in batches of equal size; a mean over batches replaces the statistics.
 
     Raises
     ------
     ValueError
-        If there is no batch.
+        If an argument is of another kind or there is no batch.
     """
+    _checks.kind("model", model, nn.Module)
+    _checks.kind("batches", batches, torch.Tensor, Iterable)
     stream = iter(batches)
     if (first := next(stream, None)) is None:
         _checks.reject("batches", "empty", "at least one batch", "pass some")
     chances = {layer: layer.p for layer in model.modules() if isinstance(layer, dropout._DropoutNd)}
+    momenta = {layer: layer.momentum for layer in model.modules() if isinstance(layer, _BatchNorm)}
+    buffers = [(entry, entry.clone()) for layer in momenta for entry in layer.buffers()]
     try:
         for layer in chances:
             layer.p = 0.0
-        update_bn(chain([first], stream), model)
+        with _in_mode_of_before(model):
+            update_bn(chain([first], stream), model)
+    except BaseException:
+        for entry, before in buffers:
+            entry.copy_(before)
+        raise
     finally:
         for layer, chance in chances.items():
             layer.p = chance
+        for norm, momentum in momenta.items():
+            norm.momentum = momentum
 
 
 @contextmanager

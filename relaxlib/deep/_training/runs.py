@@ -158,9 +158,28 @@ def rows(path: Path | str) -> list[dict[str, Any]]:
     -------
     list of dict
         One row for each finished run.
+
+    Raises
+    ------
+    ValueError
+        If `path` is no name of a file, or a line is no JSON object.
     """
-    content = Path(path).read_text() if Path(path).exists() else ""
-    return [json.loads(line) for line in content.rpartition("\n")[0].splitlines()]
+    _checks.kind("path", path, str, Path)
+    if Path(path).is_dir():
+        _checks.reject("path", path, "a file of JSON lines, not a folder", "name the file in it")
+    content = Path(path).read_bytes() if Path(path).exists() else b""
+    lines = content.rpartition(b"\n")[0].splitlines()
+    return [_row(f"{path}, line {number}", line) for number, line in enumerate(lines, start=1)]
+
+
+def _row(place: str, line: bytes) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        row = None
+    if not isinstance(row, dict):
+        _checks.reject(place, _checks.shown(line), "a JSON object", "mend or remove the line")
+    return row
 
 
 def add_row(path: Path | str, row: dict[str, Any]) -> None:

@@ -20,8 +20,9 @@ from torch import Tensor, distributed, nn
 
 from relaxlib import _checks
 from relaxlib.deep._processes import agree, in_one_vector, place
-from relaxlib.deep.optim._inner_loop import Group, Tensors
+from relaxlib.deep.optim._inner_loop import Group
 from relaxlib.deep.optim._smoothed import EntropySGD
+from relaxlib.deep.optim._variables import Tensors
 
 
 def elastic_update(worker: Tensor, center: Tensor, *, lr: float, coupling: float) -> Tensor:
@@ -43,11 +44,27 @@ def elastic_update(worker: Tensor, center: Tensor, *, lr: float, coupling: float
     torch.Tensor
         A new one.
 
+    Raises
+    ------
+    ValueError
+        If the tensors differ in shape, precision or device, or are in half precision, where a
+        small step is rounded away; if `lr` or `coupling` is not a nonnegative number.
+
     Examples
     --------
     >>> elastic_update(torch.tensor([2.0]), torch.tensor([1.0]), lr=0.5, coupling=0.5)
     tensor([1.7500])
     """
+    for name, tensor in (("worker", worker), ("center", center)):
+        _checks.kind(name, tensor, Tensor)
+    if worker.dtype not in (torch.float32, torch.float64):
+        need = "torch.float32 or torch.float64, where small steps are not rounded away"
+        _checks.reject("worker.dtype", worker.dtype, need, "pass worker.float(), center.float()")
+    for name in ("shape", "dtype", "device"):
+        found, wanted = (_plain(getattr(entry, name)) for entry in (center, worker))
+        if found != wanted:
+            _checks.reject(f"center.{name}", found, f"{wanted} as of worker", "match them")
+    lr, coupling = _checks.nonnegative("lr", lr), _checks.nonnegative("coupling", coupling)
     return worker.lerp(center, lr * coupling)
 
 
@@ -57,19 +74,27 @@ def worker_seed(*key: int) -> int:
     Parameters
     ----------
     *key : int
-        Nonnegative.
+        One or more, nonnegative. Zeros at the end of a key of up to four small numbers count for
+        nothing: let a count begin with one.
 
     Returns
     -------
     int
         Of 32 bits, from `numpy.random.SeedSequence`.
 
+    Raises
+    ------
+    ValueError
+        If there is no number, or one is no nonnegative integer.
+
     Examples
     --------
     >>> worker_seed(0, 1) == worker_seed(1, 0)
     False
     """
-    return int(np.random.SeedSequence(key).generate_state(1)[0])
+    _checks.count("number of keys", len(key))
+    words = [_checks.count(f"key[{k}]", entry, least=0) for k, entry in enumerate(key)]
+    return int(np.random.SeedSequence(words).generate_state(1)[0])
 
 
 class ElasticSGD(EntropySGD):
@@ -146,7 +171,7 @@ class ElasticSGD(EntropySGD):
         super()._remember([e for e in parameters if "anchor" not in self.state.get(e, {})])
 
     def _begin(self, group: Group) -> None:
-        self._copy(self._buffers(group["params"], "mean"), group["params"])
+        self._copy(self._buffers(group["params"], "mean"), self._inner(group["params"]))
 
     def _micro_step(self) -> None:
         self._compare()
@@ -168,8 +193,8 @@ class ElasticSGD(EntropySGD):
             torch._foreach_mul_(buffers, momentum)
             torch._foreach_add_(buffers, torch._foreach_sub(centers, means), alpha=1.0 / gamma)
             torch._foreach_sub_(means, buffers, alpha=gamma * momentum)
-        for x, mean in zip(centers, means, strict=True):
-            x.copy_(elastic_update(x, mean, lr=group["lr"], coupling=1.0 / gamma))
+        if entries:
+            torch._foreach_lerp_(centers, means, group["lr"] * (1.0 / gamma))
 
     def _noise(self, group: Group) -> tuple[int, int]:
         return worker_seed(group["seed"], place()[0]), 0
@@ -247,7 +272,7 @@ class Replicas(ElasticSGD):
             wanted = f"{[tuple(entry.shape) for entry in first]} as in the first"
             _checks.reject("parameters", found, wanted, "pass copies of one network")
         with self.at_x():
-            self._copy(fresh, first)
+            self._set(fresh, self._inner(first))
         if fresh is not first and group["momentum"]:
             self._copy(*(self._buffers(each, "momentum_buffer") for each in (fresh, first)))
 
@@ -258,6 +283,10 @@ class Replicas(ElasticSGD):
         means = (self._buffers(group["params"], "mean") for group in self.param_groups)
         for entries in zip(*means, strict=True):
             self._copy(entries, [torch.stack(entries).mean(dim=0)] * len(entries))
+
+
+def _plain(fact: Any) -> Any:
+    return tuple(fact) if isinstance(fact, torch.Size) else fact
 
 
 def _digest(entries: list[Tensor]) -> str:

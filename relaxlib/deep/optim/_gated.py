@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch.optim.optimizer import ParamsT
 
-from relaxlib.deep.optim._inner_loop import Group, Moving, Tensors, arguments
+from relaxlib.deep.optim._inner_loop import Group, Moving, arguments
 from relaxlib.deep.optim._smoothed import EntropySGD, fresh_weight
+from relaxlib.deep.optim._variables import Tensors
 
 
 class GatedEntropySGD(EntropySGD):
@@ -82,11 +83,11 @@ class GatedEntropySGD(EntropySGD):
             torch._foreach_zero_(self._buffers(group["params"], name))
 
     def _move(self, group: Group, moving: Moving, gradients: Tensors) -> None:
-        inner, first = list(moving.values()), group["inner_step"] == 0
+        parameters, first = list(moving.values()), group["inner_step"] == 0
         if first:
-            self._copy(self._buffers(inner, "first_gradient"), gradients)
+            self._copy(self._buffers(parameters, "first_gradient"), gradients)
         fresh = 1.0 if first else fresh_weight(group)
-        torch._foreach_lerp_(self._buffers(inner, "mean_gradient"), gradients, fresh)
+        torch._foreach_lerp_(self._buffers(parameters, "mean_gradient"), gradients, fresh)
         super()._move(group, moving, gradients)
 
     def _outer_step(self, group: Group, moved: Tensors) -> None:
@@ -94,7 +95,7 @@ class GatedEntropySGD(EntropySGD):
             group["opened"] += 1
             super()._outer_step(group, moved)
         else:
-            self._copy(moved, self._buffers(moved, "anchor"))
+            self._copy(self._inner(moved), self._buffers(moved, "anchor"))
 
     def _change(self, group: Group, moved: Tensors) -> float:
         """Delta, but for the positive factor s."""

@@ -15,16 +15,16 @@ from torch.optim.optimizer import ParamsT
 from relaxlib import _checks
 from relaxlib.deep._processes import place
 from relaxlib.deep.optim._noise import WORDS, add_normals_
+from relaxlib.deep.optim._variables import Tensors, Variables
 
 Group = dict[str, Any]
 Loss = TypeVar("Loss")
-Tensors = list[Tensor] | tuple[Tensor, ...]  # what torch moves at once
 Moving = dict[int, Tensor]  # the parameters that have a gradient, by their number among all
 COUNTERS = "inner_step", "outer_step", "back_propagations"  # in each group, equal in all
 COMMON = "inner_steps", "seed"  # settings that are equal in all groups
 
 
-class InnerLoop(torch.optim.Optimizer):
+class InnerLoop(Variables):
     r"""Base of optimizers that make L = `inner_steps` back-propagations for a step of the weights.
 
     .. math:: b \leftarrow \delta b + d, \qquad x \leftarrow x - \mathrm{lr}\,(d + \delta b)
@@ -43,6 +43,11 @@ class InnerLoop(torch.optim.Optimizer):
     whole loop, momentum or not. Settings live in the parameter groups, all else in the state of
     each parameter: a state_dict taken anywhere, also in the middle of a loop, resumes bit for
     bit. Settings may change between two loops, lr at any time. No step can be differentiated.
+
+    In half precision, float16 or bfloat16, steps and noise would be rounded away. There the state
+    holds x, y and all that is collected in single precision, and a parameter is y, rounded: it
+    moves as one in single precision does under the same gradients. Where a parameter is changed
+    from outside, y is what it was changed to.
     """
 
     def __init__(self, params: ParamsT, **settings: Any) -> None:
@@ -67,8 +72,8 @@ class InnerLoop(torch.optim.Optimizer):
         Raises
         ------
         ValueError
-            If a setting is out of range or differs where groups must agree, a parameter is not
-            real, or an inner loop has begun.
+            If a setting is unknown, out of range or differs where groups must agree, a parameter
+            is not real, no leaf or there twice, or an inner loop has begun.
         """
         if self.param_groups:
             self._check_synchronized()
@@ -96,6 +101,7 @@ class InnerLoop(torch.optim.Optimizer):
         """
         self._check_state(state_dict)
         super().load_state_dict(deepcopy(state_dict))
+        self._load_unrounded(state_dict)
 
     @overload
     def step(self, closure: None = None) -> None: ...
@@ -134,6 +140,7 @@ class InnerLoop(torch.optim.Optimizer):
         _checks.function("closure", closure, "no arguments")
         self._check_synchronized()
         closure = torch.enable_grad()(closure)
+        self._follow()
         self._start()
         try:
             loss = closure()
@@ -152,13 +159,14 @@ class InnerLoop(torch.optim.Optimizer):
 
         Make steps, and checkpoints to go on from, outside: there the inner variable is needed.
         """
+        self._follow()
         away = self._away()
-        inner = [parameter.detach().clone() for parameter in away]
-        self._copy(away, self._buffers(away, "anchor"))
+        inner = [entry.detach().clone() for entry in self._inner(away)]
+        self._set(away, self._buffers(away, "anchor"))
         try:
             yield
         finally:
-            self._copy(away, inner)
+            self._set(away, inner)
 
     def _check(self, group: Group) -> None:
         """Reject settings out of range; called before each inner loop."""
@@ -211,9 +219,6 @@ class InnerLoop(torch.optim.Optimizer):
         """What the inner loop has found: d for each of them, in tensors that may be changed."""
         raise NotImplementedError
 
-    def _all(self) -> list[Tensor]:
-        return [parameter for group in self.param_groups for parameter in group["params"]]
-
     def _away(self) -> list[Tensor]:
         """Parameters that do not hold x."""
         return [] if self.synchronized else self._all()
@@ -236,17 +241,18 @@ class InnerLoop(torch.optim.Optimizer):
                 self._begin(group)
 
     def _remember(self, parameters: list[Tensor]) -> None:
-        self._copy(self._buffers(parameters, "anchor"), parameters)
+        self._copy(self._buffers(parameters, "anchor"), self._inner(parameters))
 
     def _restore(self) -> None:
         """Return to x as if the loop had not begun."""
         for group in self.param_groups:
-            self._copy(group["params"], self._buffers(group["params"], "anchor"))
+            self._set(group["params"], self._buffers(group["params"], "anchor"))
             group["back_propagations"] -= group["inner_step"]
             group["inner_step"] = 0
 
     def _micro_step(self) -> None:
         moving = self._moving()
+        self._follow()
         if self.synchronized:
             self._start()
         ends = self.param_groups[0]["inner_step"] + 1 >= self.param_groups[0]["inner_steps"]
@@ -254,7 +260,7 @@ class InnerLoop(torch.optim.Optimizer):
             _checks.nonnegative("lr", group["lr"])
         for group, parameters in zip(self.param_groups, moving, strict=True):
             if parameters:
-                self._move(group, parameters, _gradients(group, parameters))
+                self._move(group, parameters, self._gradients(group, parameters))
             for parameter in parameters.values():
                 self.state[parameter]["moved"] = True
             moved = [entry for entry in group["params"] if self.state[entry]["moved"]]
@@ -262,6 +268,7 @@ class InnerLoop(torch.optim.Optimizer):
                 self._collect(group, moved)
             if moved and ends:
                 self._outer_step(group, moved)
+            self._round(moved)
         for group in self.param_groups:
             group["inner_step"] = 0 if ends else group["inner_step"] + 1
             group["outer_step"] += int(ends)
@@ -283,43 +290,32 @@ class InnerLoop(torch.optim.Optimizer):
             torch._foreach_mul_(buffers, group["momentum"])
             torch._foreach_add_(buffers, descent)
             torch._foreach_add_(descent, buffers, alpha=group["momentum"])
-        self._copy(moved, self._buffers(moved, "anchor"))
-        torch._foreach_add_(moved, descent, alpha=-group["lr"])
+        inner = self._inner(moved)
+        self._copy(inner, self._buffers(moved, "anchor"))
+        torch._foreach_add_(inner, descent, alpha=-group["lr"])
 
     def _perturb(self, group: Group, moving: Moving, deviation: float) -> None:
         """Add white noise, another one at each back-propagation."""
         seed, first = self._noise(group)
-        for number, parameter in moving.items():
+        for number, inner in zip(moving, self._inner(list(moving.values())), strict=True):
             key = seed, number - first
-            add_normals_(parameter, deviation, key=key, count=self.back_propagations)
+            add_normals_(inner, deviation, key=key, count=self.back_propagations)
 
     def _noise(self, group: Group) -> tuple[int, int]:
         """The seed of a group's noise, and the number of the parameter where it begins."""
         return group["seed"], 0
 
-    def _buffers(self, parameters: Tensors, name: str) -> list[Tensor]:
-        """The tensors of this name in the state of these parameters, at first zero."""
-        for parameter in parameters:
-            if name not in self.state[parameter]:
-                self.state[parameter][name] = torch.zeros_like(parameter)
-        return [self.state[parameter][name] for parameter in parameters]
-
-    @staticmethod
-    @torch.no_grad()
-    def _copy(targets: Tensors, sources: Tensors) -> None:
-        if targets:
-            torch._foreach_copy_(targets, sources)
-
-
-def _gradients(group: Group, moving: Moving) -> Tensors:
-    """Gradients of the loss that is minimized, weight decay included."""
-    parameters = list(moving.values())
-    gradients: Tensors = [entry.grad for entry in parameters if entry.grad is not None]
-    if group["maximize"]:
-        gradients = torch._foreach_neg(gradients)
-    if group["weight_decay"]:
-        gradients = torch._foreach_add(gradients, parameters, alpha=group["weight_decay"])
-    return gradients
+    def _gradients(self, group: Group, moving: Moving) -> Tensors:
+        """Gradients of the loss that is minimized, weight decay included."""
+        inner = self._inner(list(moving.values()))
+        found = [entry.grad for entry in moving.values() if entry.grad is not None]
+        pairs = zip(found, inner, strict=True)
+        gradients: Tensors = [gradient.to(entry.dtype) for gradient, entry in pairs]
+        if group["maximize"]:
+            gradients = torch._foreach_neg(gradients)
+        if group["weight_decay"]:
+            gradients = torch._foreach_add(gradients, inner, alpha=group["weight_decay"])
+        return gradients
 
 
 def _drawn_seed() -> int:

@@ -95,5 +95,17 @@ class Scoping:
         return {name: entry for name, entry in vars(self).items() if name != "optimizer"}
 
     def load_state_dict(self, state: dict[str, object]) -> None:
-        """Go on from a state."""
+        """Go on from a state.
+
+        Raises
+        ------
+        ValueError
+            If it is the state of something else, or of another setting.
+        """
+        _checks.kind("state", state, dict)
+        own, fix = self.state_dict(), "load it where it comes from"
+        if state.keys() != own.keys():
+            _checks.reject("state", sorted(state), f"the entries {sorted(own)}", fix)
+        if state["key"] != self.key:
+            _checks.reject("key", state["key"], f"{self.key} as here", fix)
         vars(self).update(state)

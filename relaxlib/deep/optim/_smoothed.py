@@ -15,7 +15,8 @@ import torch
 from torch.optim.optimizer import ParamsT
 
 from relaxlib import _checks
-from relaxlib.deep.optim._inner_loop import Group, InnerLoop, Moving, Tensors, arguments
+from relaxlib.deep.optim._inner_loop import Group, InnerLoop, Moving, arguments
+from relaxlib.deep.optim._variables import Tensors
 
 
 class EntropySGD(InnerLoop):
@@ -126,15 +127,16 @@ class EntropySGD(InnerLoop):
             _checks.reject("inner_lr/gamma", f"{inner_lr / gamma:g}", need, fix)
 
     def _begin(self, group: Group) -> None:
-        self._copy(self._buffers(group["params"], "mean"), group["params"])
+        self._copy(self._buffers(group["params"], "mean"), self._inner(group["params"]))
         if group["inner_momentum"]:
             torch._foreach_zero_(self._buffers(group["params"], "inner_velocity"))
 
     def _move(self, group: Group, moving: Moving, gradients: Tensors) -> None:
-        inner, h = list(moving.values()), group["inner_lr"]
-        torch._foreach_lerp_(inner, self._buffers(inner, "anchor"), h / group["gamma"])
+        parameters, h = list(moving.values()), group["inner_lr"]
+        inner = self._inner(parameters)
+        torch._foreach_lerp_(inner, self._buffers(parameters, "anchor"), h / group["gamma"])
         if group["inner_momentum"]:
-            velocities = self._buffers(inner, "inner_velocity")
+            velocities = self._buffers(parameters, "inner_velocity")
             torch._foreach_mul_(velocities, group["inner_momentum"])
             torch._foreach_add_(velocities, gradients)
             torch._foreach_add_(inner, velocities, alpha=-h * group["inner_momentum"])
@@ -143,7 +145,8 @@ class EntropySGD(InnerLoop):
             self._perturb(group, moving, math.sqrt(2.0 * h * group["temperature"]))
 
     def _collect(self, group: Group, moved: Tensors) -> None:
-        torch._foreach_lerp_(self._buffers(moved, "mean"), moved, fresh_weight(group))
+        means = self._buffers(moved, "mean")
+        torch._foreach_lerp_(means, self._inner(moved), fresh_weight(group))
 
     def _descent(self, group: Group, moved: Tensors) -> Tensors:
         anchors, means = (self._buffers(moved, name) for name in ("anchor", "mean"))
@@ -292,10 +295,11 @@ class Heat(InnerLoop):
         torch._foreach_zero_(self._buffers(group["params"], "mean_gradient"))
 
     def _move(self, group: Group, moving: Moving, gradients: Tensors) -> None:
-        inner, total = list(moving.values()), group["inner_steps"]
-        torch._foreach_add_(self._buffers(inner, "mean_gradient"), gradients, alpha=1.0 / total)
+        parameters, total = list(moving.values()), group["inner_steps"]
+        means = self._buffers(parameters, "mean_gradient")
+        torch._foreach_add_(means, gradients, alpha=1.0 / total)
         if group["variance"] and group["inner_step"] + 1 < total:
-            self._copy(inner, self._buffers(inner, "anchor"))
+            self._copy(self._inner(parameters), self._buffers(parameters, "anchor"))
             self._perturb(group, moving, math.sqrt(group["variance"] * total / (total - 1)))
 
     def _descent(self, group: Group, moved: Tensors) -> Tensors:
