@@ -216,8 +216,11 @@ class _Sampler:
         noises = self.by_control("the slope of sigma sigma^T", self.problem.noise)
         fast_drift = self.of_points(self.problem.fast_drift)
         step = 1e-4 * (self.upper - self.lower).max()
-        shift = step * np.eye(len(self.lower))[self.slow][-1]
-        slopes = {name: _slope_of_square(noise, shift) for name, noise in noises.items()}
+        slopes = {
+            f"{name} along x{axis}": _slope_of_square(noise, step * unit)
+            for axis, unit in enumerate(np.eye(len(self.lower))[self.slow])
+            for name, noise in noises.items()
+        }
         constant, flaw = self.worst(slopes, self.slow)
         starts, other_y = self.pairs(1.0, self.fast)
         _, other_x = self.pairs(1.0, self.slow)

@@ -65,8 +65,7 @@ def cell_problem(operator: KolmogorovOperator, source: ArrayLike) -> Cell:
     masses = (density * operator.volumes).ravel()
     average = float(masses @ values.ravel())
     excess = values.ravel() - average
-    pinned = int(np.argmax(masses))
-    others = np.delete(np.arange(len(masses)), pinned)
+    others = np.delete(np.arange(len(masses)), np.argmax(masses))  # one node is pinned to zero
     corrector = np.zeros(len(masses))
     corrector[others] = splu(csc_array(operator.matrix[others][:, others])).solve(-excess[others])
     corrector -= masses @ corrector

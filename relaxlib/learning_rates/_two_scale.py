@@ -86,8 +86,8 @@ def two_scale_value(
     _checks.fits("grid.dim", grid.dim, "dimension of (x, y)", 2)
     gamma, temperature = _checks.positives(gamma=gamma, temperature=temperature)
     epsilon, horizon = _checks.positives(epsilon=epsilon, horizon=horizon)
-    low, high = control_interval(controls)
     (x, y), (x_spacing, y_spacing) = grid.axes, grid.spacings
+    slow = x_spacing, gamma, *control_interval(controls)
     between = int(np.ceil(horizon / (_SAVED * _FAST_STEP * min(epsilon, 0.5))))
     dt = horizon / (_SAVED * between)
     phi = landscape.value(y[:, None])[:, None] + (x - y[:, None]) ** 2 / (2.0 * gamma)
@@ -100,7 +100,6 @@ def two_scale_value(
     current = np.tile(landscape.value(x[:, None]), (len(y), 1))
     values = np.empty((_SAVED + 1, *grid.shape))
     values[0] = current.T
-    slow = x_spacing, gamma, low, high
     for saved in range(1, _SAVED + 1):
         _transport(current, x, y, dt / 2.0, *slow)
         for left in reversed(range(between)):
@@ -185,7 +184,8 @@ def control_interval(controls: ArrayLike) -> tuple[float, float]:
     return low, high
 
 
-def _factors(up: np.ndarray, down: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+@njit(cache=True, error_model="numpy")
+def _factors(up, down):
     """Elimination of I - rates along y, for every x: subdiagonal factors and inverse pivots."""
     lower, inverse = np.zeros_like(up), 1.0 / (1.0 + up + down)
     for j in range(1, len(up)):

@@ -26,6 +26,14 @@ def test_the_model_passes_with_its_constants():
     assert str(report).splitlines()[3].startswith("(A4)  holds  kappa = 1")
 
 
+def test_the_square_of_the_slow_noise_is_looked_at_along_every_coordinate():
+    model = ControlProblem.relaxation(double_well_2d(), gamma=0.1, temperature=1.0)
+    for rough in (0, 1):
+        bent = replace(model, noise=lambda x, y, u, k=rough: np.sqrt(np.abs(x))[:, :, None] * (
+            np.arange(2) == k)[:, None])  # fmt: skip
+        assert not check_assumptions(bent).findings["C"].holds
+
+
 def test_two_dimensions():
     report = check_assumptions(
         ControlProblem.relaxation(double_well_2d(), gamma=0.1, temperature=1.0)
