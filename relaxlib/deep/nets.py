@@ -230,6 +230,7 @@ def small_all_cnn() -> nn.Sequential:
     return all_cnn(colors=1, widths=(8, 16))
 
 
+#: The networks by name, each with how to build it and the name of its data.
 NETWORKS = {
     "mnist_fc": Network(mnist_fc, "mnist"),
     "lenet": Network(lenet, "mnist"),

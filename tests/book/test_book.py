@@ -114,5 +114,6 @@ def test_the_library_page_shows_the_public_names_and_no_others():
     with (HTML / "objects.inv").open("rb") as file:
         inventory = InventoryFile.load(file, "", lambda base, uri: uri)
     kinds = ("py:function", "py:class", "py:data", "py:exception")
-    shown = {name for kind in kinds for name in inventory.get(kind, {})}
+    named = {name for kind in kinds for name in inventory.get(kind, {})}
+    shown = {name for name in named if "._" not in name}  # classes are known by their file, too
     assert shown == {f"relaxlib.{door}.{name}" for door, names in doors().items() for name in names}
