@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from relaxlib._lanes.compilation import INLINE, LOOP, OPTIONS
+from relaxlib._lanes.compilation import LOOP, OPTIONS
 from relaxlib._lanes.failures import Failure, first_flaw
 from relaxlib._lanes.steps import draw, move, workspace
 from relaxlib._lanes.streams import LANES, seed_lane, uniforms
@@ -51,9 +51,8 @@ def idle_crew(place: np.ndarray, rank: int) -> Crew:
 
 
 def failure_of(crew: Crew, lane: int, first_path: int = 0) -> Failure:
-    """What is said of the path in a lane; row 0 of the results is path ``first_path``."""
-    path, steps = int(crew.path[lane]), int(crew.clock[lane])
-    return Failure(first_path + path, steps, crew.x[:, lane].copy())
+    """The failed step of the path in a lane; row 0 of the results is path ``first_path``."""
+    return Failure(first_path + int(crew.path[lane]), int(crew.clock[lane]), crew.before[:, lane])
 
 
 @njit(**OPTIONS)
@@ -82,9 +81,9 @@ def refill(crew, queue, seed):
     return busy
 
 
-@njit(**INLINE)
+@njit(**LOOP)
 def step_crew(equation, crew, n, dt, work):
-    """Take step number n, or return a lane that cannot: then no path has moved; else -1."""
+    """Take step number n; return a lane whose path is not finite after it, or -1."""
     for i in range(len(crew.x)):
         for lane in range(LANES):
             if crew.path[lane] < 0:  # it waits where the last path in this lane was still busy
@@ -94,8 +93,7 @@ def step_crew(equation, crew, n, dt, work):
     uniforms(crew.stream, crew.chance)
     move(equation, crew.x, 0.0, dt, work.draws, work)
     flaw = first_flaw(crew.x, LANES)
-    if flaw >= 0:
-        crew.x[:] = crew.before
-    else:
-        crew.clock[:] += 1.0
+    if flaw < 0:
+        for lane in range(LANES):
+            crew.clock[lane] += 1.0
     return flaw

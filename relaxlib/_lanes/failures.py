@@ -28,10 +28,8 @@ class Failure(NamedTuple):
     def stop_euler(self, step_bound: Callable[[np.ndarray], np.ndarray]) -> NoReturn:
         """The same of Euler's step, which is stable below a bound at that position."""
         bound = float(step_bound(self.position))
-        limit = (
-            f"Euler's step is stable for dt < {bound:.3g}" if bound else "the drift is not finite"
-        )
-        self.stop(f", where {limit}; take a smaller dt")
+        stable = f"Euler's step is stable for dt < {bound:.3g}"
+        self.stop(f", where {stable if bound else 'the drift is not finite'}; take a smaller dt")
 
 
 @njit(**LOOP)

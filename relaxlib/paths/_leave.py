@@ -56,7 +56,7 @@ def leave(
 
 @njit(**OPTIONS)
 def _advance(equation, faces, dt, max_steps, seed, exits, pairs, crew, queue):
-    """Take the lanes through pairs of steps; return a lane that cannot go on, or -1."""
+    """Take the lanes through pairs of steps; return a lane that failed, or -1."""
     work = crew_workspace(equation, crew)
     for n in range(2 * pairs):
         if n % 2 == 0 and not refill(crew, queue, seed):

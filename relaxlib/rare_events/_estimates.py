@@ -241,10 +241,10 @@ def _rows(
     course = Course(diffusion.equation, edge, inner, shell, points[0], loops, dt, seed)
     stop = Event()
     work = partial(one_run, diffusion, course, region, points, replicas, kill, stop)
-    with threads() as pool, progress_bar(runs, "run") as bar:
+    left = [run for run in range(runs) if run not in done]
+    with threads() as pool, progress_bar(runs, "run", initial=runs - len(left)) as bar:
         try:
-            futures = {pool.submit(work, run): run for run in range(runs) if run not in done}
-            bar.update(runs - len(futures))
+            futures = {pool.submit(work, run): run for run in left}
             for future in as_completed(futures):
                 done[futures[future]] = future.result()
                 bar.update()

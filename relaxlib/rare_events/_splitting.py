@@ -179,7 +179,7 @@ def _complete(
 
 @njit(**OPTIONS)
 def _advance(course, records, tally, crew, queue, pairs):
-    """Take the lanes through pairs of steps; return the state and a lane that cannot go on, or -1.
+    """Take the lanes through pairs of steps; return the state and a lane that failed, or -1.
 
     Stops early when no path is left, or a row of the records is nearly full.
     """
@@ -214,18 +214,21 @@ def _settle(course, records, tally, crew, factors, place):
         if path < 0:
             continue
         if not tally.inward[path]:
-            _go_out(course, records, tally, crew, lane)
+            if distance(crew.x, lane, course.shell) >= 0.0:
+                _turn_back(course, records, tally, crew, lane)
         elif has_left(crew.x, crew.before, lane, course.region, course.dt, chance, factors, place):
             _leave(course, records, tally, crew, lane)
-        else:
-            _go_in(course, records, tally, crew, lane)
+        elif distance(crew.x, lane, course.core) < 0.0:
+            _close_loop(course, tally, crew, lane)
+        elif tally.loops[path] == course.loops:
+            level = distance(crew.x, lane, course.region)
+            if level > records.level[path, records.used[path] - 1]:
+                _record(records, crew, lane, level)
 
 
 @njit(**LOOP)
-def _go_out(course, records, tally, crew, lane):
+def _turn_back(course, records, tally, crew, lane):
     """Turn a path that has left the shell; its last way back is recorded from here on."""
-    if distance(crew.x, lane, course.shell) < 0.0:
-        return
     path = crew.path[lane]
     tally.steps[path] += crew.clock[lane]
     if 2 * tally.loops[path] > course.loops:
@@ -249,20 +252,14 @@ def _leave(course, records, tally, crew, lane):
 
 
 @njit(**LOOP)
-def _go_in(course, records, tally, crew, lane):
-    """End or turn a path that is back in the core; record one that has never been so high."""
+def _close_loop(course, tally, crew, lane):
+    """Turn a path that is back in the core, or end it after its last loop."""
     path = crew.path[lane]
-    last = tally.loops[path] == course.loops
-    if distance(crew.x, lane, course.core) < 0.0:
-        if last:
-            crew.path[lane] = -1
-        else:
-            tally.loops[path] += 1
-            tally.inward[path] = False
-    elif last:
-        level = distance(crew.x, lane, course.region)
-        if level > records.level[path, records.used[path] - 1]:
-            _record(records, crew, lane, level)
+    if tally.loops[path] == course.loops:
+        crew.path[lane] = -1
+    else:
+        tally.loops[path] += 1
+        tally.inward[path] = False
 
 
 @njit(**LOOP)
